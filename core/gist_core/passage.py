@@ -88,7 +88,7 @@ class Compressed:
         Raises:
             InvalidInputError: ``source`` is not the text this result came from, or nothing leads back to it.
         """
-        kept = self._kept_of(source)
+        kept = self.spans_in(source)
         wide = [Span(max(0, s - characters), min(len(source), e + characters)) for s, e in kept]
         return render(source, merge_spans(wide))
 
@@ -99,12 +99,17 @@ class Compressed:
             InvalidInputError: as ``expand``.
         """
         out, at = [], 0
-        for start, end in self._kept_of(source):
+        for start, end in self.spans_in(source):
             out += [source[at:start], before, source[start:end], after]
             at = end
         return "".join([*out, source[at:]])
 
-    def _kept_of(self, source: str) -> tuple[Span, ...]:
+    def spans_in(self, source: str) -> tuple[Span, ...]:
+        """``kept``, after a check that ``source`` is the text it points into.
+
+        Raises:
+            InvalidInputError: as ``expand``.
+        """
         if self.kept is None:
             raise InvalidInputError(f"Result {self.source_id!r} has no source spans.", hint="Use a selective model.")
         if hash_text(source) != self.source_hash:
@@ -112,6 +117,12 @@ class Compressed:
                 f"The text given is not the source of result {self.source_id!r}.", hint="Pass the passage's own text."
             )
         return self.kept
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the kept text with score and tokens; ``gist_core.highlight`` shows the source too."""
+        from gist_core.highlight import to_html
+
+        return to_html(self)
 
 
 def hash_text(text: str) -> str:

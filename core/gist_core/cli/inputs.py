@@ -1,0 +1,50 @@
+"""Files and standard input as passages."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from gist_core.errors import InvalidInputError
+from gist_core.passage import Passage
+
+STDIN = "-"
+
+
+def read_passages(names: Sequence[str]) -> list[Passage]:
+    """One passage per file, in the order given; ``-``, or no name at all, is standard input.
+
+    The id of a passage is the name as it was given. A byte order mark is not part of the text.
+
+    Raises:
+        InvalidInputError: a file that cannot be read or is not UTF-8, standard input named twice or not given.
+    """
+    chosen = list(names) or [STDIN]
+    if chosen.count(STDIN) > 1:
+        raise InvalidInputError("Standard input (-) is named twice.", hint="Name it once.")
+    if not names and sys.stdin.isatty():
+        raise InvalidInputError("No input.", hint="Name files, or pipe a text in.")
+    return [Passage(id=name, text=_read(name)) for name in chosen]
+
+
+def _read(name: str) -> str:
+    data = _bytes_of(name)
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        where = "standard input" if name == STDIN else repr(name)
+        raise InvalidInputError(
+            f"{where} is not UTF-8: byte 0x{data[error.start]:02x} at offset {error.start}.",
+            hint="Convert it first, e.g. with iconv -f LATIN1 -t UTF-8.",
+        ) from None
+
+
+def _bytes_of(name: str) -> bytes:
+    if name == STDIN:
+        return sys.stdin.buffer.read()
+    try:
+        return Path(name).read_bytes()
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        reason = getattr(error, "strerror", None) or error
+        raise InvalidInputError(f"Cannot read {name!r}: {reason}.", hint="Check the path.") from None
