@@ -1,0 +1,14 @@
+#!/usr/bin/env sh
+# The first command of the README: set everything up in .venv, then compress a real speech around a question.
+#
+#     sh cookbook/runs/quickstart.sh
+#
+# Writes .venv/ and kept.html (open it in a browser: what was kept, what was dropped). Needs Python 3.11 to 3.13.
+set -eu
+cd "$(dirname "$0")/../.."
+sh cookbook/runs/setup.sh
+
+.venv/bin/gist compress cookbook/data/speeches/1961-kennedy.txt \
+    --query "When should an American land on the moon, and what will it cost?" \
+    --tokens 300 --html kept.html
+echo "Kept and dropped text side by side: kept.html" >&2
