@@ -115,7 +115,7 @@ def to_page(
 def _account_line(account: Account, results: Sequence[Compressed]) -> str:
     kept = sum(1 for result in results if result.text)
     models = ", ".join(sorted({result.model for result in results}))
-    return f"{account} - counted in {account.tokenizer} - {kept} of {len(results)} passages kept - model {models}"
+    return f"{account} · counted in {account.tokenizer} · {kept} of {len(results)} passages kept · model {models}"
 
 
 def _article(result: Compressed, source: str | None) -> str:
@@ -150,10 +150,16 @@ def _marked(result: Compressed) -> Iterator[str]:
         return
     at, before = 0, 0
     for start, end in merge_spans(result.kept):
-        if start > before:
-            yield f' <span class="gist-gap">[{start - before:,} characters]</span> '
+        yield _gap(start - before)
         yield _mark(result.text[at : at + end - start])
         at, before = at + end - start + 1, end  # one joining character stands between two slices
+
+
+def _gap(characters: int) -> str:
+    """The place where text was left out; blank space between two sentences is not worth a number."""
+    if characters <= 2:
+        return " " if characters else ""
+    return f' <span class="gist-gap">[… {characters:,} characters …]</span> '
 
 
 def _mark(text: str) -> str:
