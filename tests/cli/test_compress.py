@@ -40,11 +40,11 @@ def test_files_and_standard_input_in_the_order_given(gist, fox, matcher):
 
 def test_every_option_reaches_the_call(gist, fox, matcher):
     gist(
-        *("compress", fox, "--tokens", 9, "--ratio", 0.5, "--threshold", 0.1, "--scope", "each"),
+        *("compress", fox, "--tokens", 9, "--threshold", 0.1, "--scope", "each"),
         *("--tokenizer", "cl100k_base", "--keep", "blue", "--keep", r"\d+"),
     )
     (call,) = matcher.calls
-    assert (call.budget.tokens, call.budget.ratio, call.budget.threshold) == (9, 0.5, 0.1)
+    assert (call.budget.tokens, call.budget.threshold) == (9, 0.1)
     assert (call.budget.scope, call.budget.tokenizer) == ("each", "cl100k_base")
     assert (call.query, call.keep) == (None, ["blue", r"\d+"])
 
@@ -85,7 +85,8 @@ def test_nothing_kept_prints_nothing(gist, fox):
 
 BAD_INPUT = {
     "no size": (["{fox}"], "--tokens"),
-    "zero tokens": (["{fox}", "-n", "-1"], "-1"),
+    "two sizes": (["{fox}", "-n", "5", "-r", "0.5"], "ratio"),
+    "negative tokens": (["{fox}", "-n", "-1"], "-1"),
     "ratio above one": (["{fox}", "-r", "7"], "7"),
     "missing file": (["{dir}/none.txt", "-n", "5"], "none.txt"),
     "a folder": (["{dir}", "-n", "5"], "Cannot read"),

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from gist_core.cli.compress import compress
+from gist_core.cli import compress
 
 app = typer.Typer(
     name="gist",
@@ -19,7 +19,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("compress")(compress)
+app.command("compress")(compress.compress)
 
 
 def _show_version(asked: bool) -> None:  # noqa: FBT001 - the shape Typer calls
