@@ -1,0 +1,12 @@
+"""Text to units with exact character offsets: sentences, headings, list items, table rows, code; clauses and words.
+
+Own rules instead of a library: every maintained segmenter we tried either loses offsets or is far slower than the
+model it would feed. All patterns are bounded or possessive, so the work grows linearly with the text whatever it holds.
+"""
+
+from gist_core.segment.document import segments
+from gist_core.segment.parts import clauses, words
+from gist_core.segment.protected import protected_spans
+from gist_core.segment.values import Kind, Segment
+
+__all__ = ["Kind", "Segment", "clauses", "protected_spans", "segments", "words"]
