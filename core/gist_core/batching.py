@@ -61,6 +61,7 @@ class BatchWorker(Generic[Item, Result]):
         self._cost = cost
         self._max_cost = max_cost
         self._idle_seconds = idle_seconds
+        self._thread: threading.Thread | None
         self._reset()
 
     def submit(self, items: Sequence[Item]) -> Future[list[Result]]:
@@ -102,7 +103,7 @@ class BatchWorker(Generic[Item, Result]):
     def _reset(self) -> None:
         self._wake = threading.Condition()
         self._jobs: deque[_Job] = deque()
-        self._thread: threading.Thread | None = None
+        self._thread = None
         _workers.add(self)
 
     def _serve(self) -> None:
@@ -137,7 +138,7 @@ class BatchWorker(Generic[Item, Result]):
     def _run_batch(self, batch: list[_Job]) -> None:
         try:
             results = self._results([item for job in batch for item in job.items])
-        except BaseException as error:  # noqa: BLE001 - whatever it is, it belongs to a caller, not to this thread
+        except BaseException as error:  # whatever it is, it belongs to a caller, not to this thread
             if len(batch) == 1:
                 batch[0].future.set_exception(error)
             else:

@@ -61,9 +61,7 @@ class TextCompressor(Protocol):
         """As ``compress``, off the event loop; raises CompressionTimeoutError after ``timeout`` seconds."""
 
 
-def check_call(
-    passages: Sequence[Passage], query: str | None, budget: Budget, keep: Sequence[KeepItem] = ()
-) -> None:
+def check_call(passages: Sequence[Passage], query: str | None, budget: Budget, keep: Sequence[KeepItem] = ()) -> None:
     """Checks the arguments of a call before any work is done.
 
     Raises:

@@ -16,6 +16,7 @@ import weakref
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 
 import pytest
+
 from gist_core.batching import BatchWorker
 from gist_core.errors import CompressionError, CompressionTimeoutError
 

@@ -1,0 +1,156 @@
+"""The settings both framework adapters share: flat fields, checked at construction, and what they build."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Literal, get_args
+
+from gist_core.budget import Budget
+from gist_core.compressor import TextCompressor, check_pattern, check_timeout
+from gist_core.errors import DeviceError, InvalidInputError
+from gist_core.fallback import FallbackCompressor, OnError
+from gist_core.tokens import token_counter
+
+DEFAULT_RATIO = 0.25
+_DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
+_LEADING_FLAGS = re.compile(r"\(\?[aiLmsux]+\)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompressionSettings:
+    """How an adapter compresses.
+
+    Args:
+        model: ``"default"``, a local folder, a hub id, or a TextCompressor to share.
+        tokens: Most tokens kept.
+        ratio: Largest share of the tokens kept; 0.25 if neither tokens, ratio nor threshold is given.
+        threshold: Only what scores above it is kept.
+        scope: ``"total"``: the size is for all texts together; ``"each"``: for every text.
+        tokenizer: What counts the tokens: an encoding or model name, a HF tokenizer, or a ``str -> int``.
+        separator: What the framework puts between the texts; counted.
+        keep: Regular expressions whose matches must stay.
+        device: ``"auto"``, ``"cpu"``, ``"mps"``, ``"cuda"`` or ``"cuda:1"``.
+        on_error: What a failure at run time gives: ``"truncate"``, ``"original"`` or ``"raise"``.
+        drop_empty: Leave out texts of which nothing was kept.
+        timeout: Seconds per call; None for no limit.
+
+    Raises:
+        InvalidInputError: A value is unusable; InvalidBudgetError, TokenizerError and DeviceError are kinds of it.
+    """
+
+    model: str | os.PathLike[str] | TextCompressor = "default"
+    tokens: int | None = None
+    ratio: float | None = None
+    threshold: float | None = None
+    scope: Literal["total", "each"] = "total"
+    tokenizer: Any = "o200k_base"
+    separator: str = "\n\n"
+    keep: Sequence[str | re.Pattern[str]] = ()
+    device: str = "auto"
+    on_error: OnError = "truncate"
+    drop_empty: bool = True
+    timeout: float | None = None
+
+    def __post_init__(self) -> None:
+        _check_model(self.model)
+        check_device(self.device)
+        check_timeout(self.timeout)
+        if self.on_error not in get_args(OnError):
+            raise InvalidInputError(
+                f"on_error is {self.on_error!r}.", hint=f"Choose one of {', '.join(map(repr, get_args(OnError)))}."
+            )
+        object.__setattr__(self, "keep", pattern_texts(self.keep))
+        if self.tokenizer is None:
+            raise InvalidInputError(
+                "tokenizer is None.", hint="A tokenizer given as an object is not saved: pass it again when loading."
+            )
+        budget = self.budget()
+        if isinstance(budget.tokenizer, str):
+            token_counter(budget.tokenizer)  # loads it, so that a name that needs the network fails here
+
+    @classmethod
+    def of(cls, adapter: object) -> CompressionSettings:
+        """The settings an adapter holds as attributes of the same names."""
+        return cls(**{field.name: getattr(adapter, field.name) for field in fields(cls)})
+
+    def budget(self) -> Budget:
+        """The budget of every call."""
+        sizes = (self.tokens, self.ratio, self.threshold)
+        return Budget(
+            tokens=self.tokens,
+            ratio=DEFAULT_RATIO if sizes == (None, None, None) else self.ratio,
+            threshold=self.threshold,
+            scope=self.scope,
+            tokenizer=self.tokenizer,
+            separator=self.separator,
+        )
+
+    def build(self) -> TextCompressor:
+        """The compressor, with its fallback and timeout; its weights load at first use.
+
+        Raises:
+            GistError: The model's name, folder or configuration is unusable.
+        """
+        inner = self.model if isinstance(self.model, TextCompressor) else self._load()
+        if self.on_error == "raise" and self.timeout is None:
+            return inner
+        return FallbackCompressor(inner, self.on_error, self.timeout)
+
+    def builds_as(self, other: CompressionSettings) -> bool:
+        """Whether ``other.build()`` would give the like of ``self.build()``."""
+        return _made_from(self) == _made_from(other)
+
+    def _load(self) -> TextCompressor:
+        from gist_core.loading import load_compressor
+
+        return load_compressor(str(self.model), device=self.device, on_error="raise")
+
+
+def check_device(device: str) -> str:
+    """The device's name, checked for its form alone: whether it is there shows when the weights load.
+
+    Raises:
+        DeviceError: No such name.
+    """
+    if not isinstance(device, str) or not _DEVICE.fullmatch(device):
+        raise DeviceError(f"device is {device!r}.", hint="Choose 'auto', 'cpu', 'mps', 'cuda' or 'cuda:<number>'.")
+    return device
+
+
+def pattern_texts(keep: Iterable[str | re.Pattern[str]]) -> tuple[str, ...]:
+    """The patterns as text that can be saved; a compiled pattern's flags move into it.
+
+    Raises:
+        InvalidInputError: An item is no regular expression.
+    """
+    if isinstance(keep, str | bytes) or not isinstance(keep, Iterable):
+        raise InvalidInputError(f"keep is {keep!r}.", hint="Pass a list, also for a single pattern.")
+    return tuple(_pattern_text(item) for item in keep)
+
+
+def _pattern_text(item: str | re.Pattern[str]) -> str:
+    if isinstance(item, tuple):
+        raise InvalidInputError(
+            f"keep holds the span {item!r}, which fits one text only.",
+            hint="Put spans into the text's metadata['keep'].",
+        )
+    pattern = check_pattern(item)
+    if re.compile(pattern.pattern).flags == pattern.flags:
+        return pattern.pattern
+    letters = "".join(letter for letter in "aimsx" if pattern.flags & re.RegexFlag[letter.upper()])
+    return f"(?{letters})" + _LEADING_FLAGS.sub("", pattern.pattern, count=1)
+
+
+def _check_model(model: object) -> None:
+    if isinstance(model, os.PathLike) or (isinstance(model, str) and model.strip()):
+        return
+    if isinstance(model, str) or not isinstance(model, TextCompressor):
+        raise InvalidInputError(f"model is {model!r}.", hint="Pass 'default', a folder, a hub id or a TextCompressor.")
+
+
+def _made_from(settings: CompressionSettings) -> tuple[object, ...]:
+    model = settings.model if isinstance(settings.model, TextCompressor) else str(settings.model)
+    return (model, settings.device, settings.on_error, settings.timeout)
