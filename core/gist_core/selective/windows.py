@@ -1,0 +1,137 @@
+"""Texts and their units -> token windows the encoder can read. Arrays over tokens, never a loop over tokens.
+
+A window holds whole units of one passage where they fit; a unit longer than a window is cut. Passages
+shorter than ``SHORT_PASSAGE`` tokens (chat turns) share a window with their neighbours, so that a turn is
+read in its context. Between two passages of a window stands a [SEP].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from gist_core.passage import Span
+
+Ints = NDArray[np.int64]
+SHORT_PASSAGE = 64
+_LONE_SURROGATES = dict.fromkeys(range(0xD800, 0xE000), 0xFFFD)
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """Every token of every passage, in order, without special tokens.
+
+    ``ids``, ``start``, ``end`` (character offsets in the passage), ``unit`` (number of the unit over
+    all passages) and ``passage`` are (N,); ``unit_passage`` is (U,).
+    """
+
+    ids: Ints
+    start: Ints
+    end: Ints
+    unit: Ints
+    passage: Ints
+    unit_passage: Ints
+
+
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """Cuts of the token stream: window w holds the tokens ``bounds[w]:bounds[w + 1]``."""
+
+    tokens: Tokens
+    bounds: Ints
+
+    def __len__(self) -> int:
+        return len(self.bounds) - 1
+
+
+def clean(text: str) -> str:
+    """The text with lone surrogates replaced one for one, since the tokenizers package raises on them."""
+    return text.translate(_LONE_SURROGATES) if not text.isascii() else text
+
+
+def tokenize(texts: Sequence[str], units: Sequence[Sequence[Span]], tokenizer: Tokenizer) -> Tokens:
+    """Tokenise passages and say which unit every token belongs to.
+
+    Args:
+        texts: One string a passage.
+        units: For each passage its units: sorted, disjoint, covering every non-blank character.
+        tokenizer: Without truncation and padding; special tokens are not added.
+    """
+    encodings = tokenizer.encode_batch([clean(t) for t in texts], add_special_tokens=False)
+    ids, starts, ends, owner, passage, unit_passage = [], [], [], [], [], []
+    first = 0
+    for number, (encoding, spans) in enumerate(zip(encodings, units, strict=True)):
+        offsets = np.asarray(encoding.offsets, dtype=np.int64).reshape(-1, 2)
+        unit_starts = np.asarray([s.start for s in spans], dtype=np.int64)
+        ids.append(np.asarray(encoding.ids, dtype=np.int64))
+        starts.append(offsets[:, 0])
+        ends.append(offsets[:, 1])
+        owner.append(np.maximum(np.searchsorted(unit_starts, offsets[:, 0], side="right") - 1, 0) + first)
+        passage.append(np.full(len(offsets), number, dtype=np.int64))
+        unit_passage.append(np.full(len(spans), number, dtype=np.int64))
+        first += len(spans)
+    columns = (ids, starts, ends, owner, passage, unit_passage)
+    return Tokens(*(np.concatenate(c) if c else np.zeros(0, dtype=np.int64) for c in columns))
+
+
+def windows(tokens: Tokens, size: int) -> Windows:
+    """Cut the token stream into windows of at most ``size`` tokens, separators between passages counted.
+
+    The loop runs over runs of tokens of one unit, greedily; a passage of ``SHORT_PASSAGE`` tokens or
+    more starts a window of its own.
+    """
+    count = len(tokens.ids)
+    if not count:
+        return Windows(tokens, np.zeros(1, dtype=np.int64))
+    edges = np.flatnonzero(np.diff(tokens.unit, prepend=-1))
+    lengths = np.diff(edges, append=count)
+    owners = tokens.passage[edges]
+    long = np.bincount(tokens.passage) >= SHORT_PASSAGE
+    bounds, used, last = [0], 0, int(owners[0])
+    for edge, length, owner in zip(edges.tolist(), lengths.tolist(), owners.tolist(), strict=True):
+        change = owner != last
+        cost = length + change
+        if used and (used + cost > size or (change and (long[owner] or long[last]))):
+            bounds.append(edge)
+            used, cost = 0, length
+        while cost > size:
+            bounds.append(bounds[-1] + size)
+            cost -= size
+        used, last = used + cost, owner
+    return Windows(tokens, np.asarray([*bounds, count], dtype=np.int64))
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A padded batch: ``ids`` and ``mask`` (B, L), and ``at`` (B, L): the token number, -1 for special and padding."""
+
+    ids: Ints
+    mask: NDArray[np.bool_]
+    at: Ints
+
+
+def collate(cut: Windows, rows: Sequence[int], cls: int, sep: int, pad: int) -> Batch:
+    """Pad the windows ``rows`` into one batch, with [CLS], [SEP] between passages and [SEP] at the end."""
+    sequences = [_with_separators(cut, row) for row in rows]
+    width = max(len(s) for s in sequences) + 2
+    at = np.full((len(rows), width), -1, dtype=np.int64)
+    mask = np.zeros((len(rows), width), dtype=np.bool_)
+    ids = np.full((len(rows), width), pad, dtype=np.int64)
+    for i, sequence in enumerate(sequences):
+        at[i, 1 : len(sequence) + 1] = sequence
+        ids[i, : len(sequence) + 2] = sep
+        mask[i, : len(sequence) + 2] = True
+    real = at >= 0
+    ids[real] = cut.tokens.ids[at[real]]
+    ids[:, 0] = cls
+    return Batch(ids, mask, at)
+
+
+def _with_separators(cut: Windows, row: int) -> Ints:
+    numbers = np.arange(cut.bounds[row], cut.bounds[row + 1])
+    passage = cut.tokens.passage[numbers]
+    return np.insert(numbers, np.flatnonzero(np.diff(passage)) + 1, -1)

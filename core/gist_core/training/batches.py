@@ -1,0 +1,100 @@
+"""Examples -> padded tensors. Windows of like length stand together, so little is padding."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gist_core.selective.windows import collate
+from gist_core.training.examples import Example, LabelledWindow
+
+
+@dataclass(frozen=True, slots=True)
+class SpecialIds:
+    """Token ids the encoder frames its input with."""
+
+    cls: int
+    sep: int
+    pad: int
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Windows of like length: ``ids``, ``mask``, ``real`` (B, L), the question of each row (B,), flat targets.
+
+    ``labels``, ``unit`` are (N,) over the real tokens in row-major order.
+    """
+
+    ids: Tensor
+    mask: Tensor
+    real: Tensor
+    question: Tensor
+    relevant: Tensor
+    labels: Tensor
+    unit: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingBatch:
+    """A step: queries (Q, Lq) padded, chunks of windows, and for each unit its question and window row."""
+
+    query_ids: Tensor
+    query_mask: Tensor
+    chunks: list[Chunk]
+    unit_question: Tensor
+    unit_window: Tensor
+
+
+def make_batch(examples: Sequence[Example], special: SpecialIds, chunk_rows: int = 16) -> TrainingBatch:
+    """Pad a step's examples; units are numbered over the whole step, a cut unit once a window."""
+    rows = [(q, w) for q, e in enumerate(examples) for w in e.windows]
+    rows.sort(key=lambda row: len(row[1].labels))
+    chunks, unit_question, unit_window, first = [], [], [], 0
+    for at in range(0, len(rows), chunk_rows):
+        part = rows[at : at + chunk_rows]
+        units = [np.unique(_units(w), return_inverse=True)[1] for _, w in part]
+        counts = [int(u.max()) + 1 if len(u) else 0 for u in units]
+        offsets = first + np.concatenate([[0], np.cumsum(counts)[:-1]])
+        chunks.append(_chunk(part, [u + o for u, o in zip(units, offsets, strict=True)], special))
+        unit_question += [q for (q, _), c in zip(part, counts, strict=True) for _ in range(c)]
+        unit_window += [at + i for i, c in enumerate(counts) for _ in range(c)]
+        first += sum(counts)
+    queries = [[special.cls, *e.query, special.sep] for e in examples]
+    ids, mask = _pad(queries, special.pad)
+    return TrainingBatch(ids, mask, chunks, torch.tensor(unit_question), torch.tensor(unit_window))
+
+
+def _units(window: LabelledWindow) -> np.ndarray:
+    bounds = window.source.cut.bounds
+    return window.source.cut.tokens.unit[bounds[window.row] : bounds[window.row + 1]]
+
+
+def _chunk(part: list[tuple[int, LabelledWindow]], units: list[np.ndarray], special: SpecialIds) -> Chunk:
+    batches = [collate(w.source.cut, [w.row], special.cls, special.sep, special.pad) for _, w in part]
+    width = max(b.ids.shape[1] for b in batches)
+    ids = np.full((len(part), width), special.pad, dtype=np.int64)
+    mask = np.zeros((len(part), width), dtype=np.bool_)
+    real = np.zeros((len(part), width), dtype=np.bool_)
+    for i, b in enumerate(batches):
+        length = b.ids.shape[1]
+        ids[i, :length], mask[i, :length], real[i, :length] = b.ids[0], b.mask[0], b.at[0] >= 0
+    return Chunk(
+        torch.from_numpy(ids),
+        torch.from_numpy(mask),
+        torch.from_numpy(real),
+        torch.tensor([q for q, _ in part]),
+        torch.tensor([w.relevant for _, w in part]),
+        torch.from_numpy(np.concatenate([w.labels for _, w in part])),
+        torch.from_numpy(np.concatenate(units)),
+    )
+
+
+def _pad(sequences: list[list[int]], pad: int) -> tuple[Tensor, Tensor]:
+    width = max(map(len, sequences))
+    ids = torch.tensor([s + [pad] * (width - len(s)) for s in sequences])
+    mask = torch.tensor([[True] * len(s) + [False] * (width - len(s)) for s in sequences])
+    return ids, mask

@@ -1,0 +1,130 @@
+"""Records -> training examples of the selective model: a query, its windows, and a label for every token."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from gist_core.segment import segments
+from gist_core.selective.windows import Windows, clean, tokenize, windows
+from gist_core.training.records import Record, document_split
+
+OUTSIDE, EVIDENCE, ANSWER, IGNORED = 0.0, 0.5, 1.0, -1.0
+_LABEL_KINDS = {"sentence", "turn", "span"}
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Texts read together (one document, or the turns of one conversation), cut into windows."""
+
+    cut: Windows
+    allowed: bool  # may stand among the negatives: not a text of the validation or test split
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledWindow:
+    """Window ``row`` of ``source``; ``labels`` (L,) over its tokens, ``relevant`` 1 or 0."""
+
+    source: Source
+    row: int
+    labels: NDArray[np.float32]
+    relevant: float
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One question with the windows it is trained on; ``query`` holds token ids without special tokens."""
+
+    query: list[int]
+    windows: list[LabelledWindow]
+
+
+@dataclass(slots=True)
+class ExampleBuilder:
+    """Builds examples and keeps every tokenised source, since questions share documents."""
+
+    tokenizer: Tokenizer
+    window_tokens: int
+    query_tokens: int
+    rng: random.Random
+    windows_per_example: int = 4
+    unanswerable: float = 0.1
+    query_free: float = 0.12
+    _sources: dict[tuple[str, ...], Source] = field(default_factory=dict)
+    _pool: list[Source] = field(default_factory=list)
+
+    def build(self, record: Record) -> Example | None:
+        """One example; None where the record has no evidence to learn from."""
+        found = [
+            self._label(source, record, documents)
+            for source, documents in self._sources_of(record)
+            if source.allowed or _holds_evidence(record, documents)
+        ]
+        candidates = [w for group in found for w in group]
+        positive = [w for w in candidates if w.relevant != OUTSIDE]
+        negative = [w for w in candidates if w.relevant == OUTSIDE]
+        if not positive:
+            return None
+        if self.rng.random() < self.unanswerable:
+            positive = []
+        chosen = self.rng.sample(positive, min(len(positive), self.windows_per_example // 2))
+        room = self.windows_per_example - len(chosen) - 1
+        chosen += self.rng.sample(negative, min(len(negative), room))
+        while len(chosen) < self.windows_per_example:
+            chosen.append(self._foreign())
+        query = [] if positive and self.rng.random() < self.query_free else self._query(record["query"])
+        return Example(query, chosen)
+
+    def _query(self, text: str) -> list[int]:
+        ids: list[int] = self.tokenizer.encode(clean(text), add_special_tokens=False).ids
+        return ids[: self.query_tokens - 2]
+
+    def _sources_of(self, record: Record) -> Iterable[tuple[Source, list[Record]]]:
+        documents = record["documents"]
+        groups = [documents] if documents[0].get("role") else [[d] for d in documents]
+        return [(self._source(group), group) for group in groups]
+
+    def _source(self, documents: Sequence[Record]) -> Source:
+        texts = tuple(d["text"] for d in documents)
+        if texts not in self._sources:
+            units = [[s.span for s in segments(t)] for t in texts]
+            cut = windows(tokenize(texts, units, self.tokenizer), self.window_tokens)
+            source = Source(cut, document_split(documents[0]) == "train")
+            self._sources[texts] = source
+            if source.allowed and len(cut):
+                self._pool.append(source)
+        return self._sources[texts]
+
+    def _label(self, source: Source, record: Record, documents: list[Record]) -> list[LabelledWindow]:
+        tokens, place = source.cut.tokens, {d["id"]: i for i, d in enumerate(documents)}
+        labels = np.zeros(len(tokens.ids), dtype=np.float32)
+        evidence = [e for e in record["evidence"] if e["doc"] in place]
+        sentences = any(e["kind"] in _LABEL_KINDS for e in record["evidence"])
+        for e in sorted(evidence, key=lambda e: e["kind"] == "answer"):
+            inside = (tokens.passage == place[e["doc"]]) & (tokens.start < e["end"]) & (tokens.end > e["start"])
+            if e["kind"] in _LABEL_KINDS:
+                labels[inside] = EVIDENCE
+            elif e["kind"] == "answer":
+                labels[inside & (labels == EVIDENCE)] = ANSWER
+            elif not sentences:
+                labels[inside] = IGNORED
+        return [self._window(source, row, labels) for row in range(len(source.cut))]
+
+    def _window(self, source: Source, row: int, labels: NDArray[np.float32]) -> LabelledWindow:
+        part = labels[source.cut.bounds[row] : source.cut.bounds[row + 1]]
+        return LabelledWindow(source, row, part, float((part != OUTSIDE).any()))
+
+    def _foreign(self) -> LabelledWindow:
+        source = self.rng.choice(self._pool)
+        row = self.rng.randrange(len(source.cut))
+        return self._window(source, row, np.zeros(len(source.cut.tokens.ids), dtype=np.float32))
+
+
+def _holds_evidence(record: Record, documents: list[Record]) -> bool:
+    gold = {e["doc"] for e in record["evidence"]}
+    return any(d["id"] in gold for d in documents)

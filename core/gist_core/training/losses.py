@@ -1,0 +1,62 @@
+"""What the selective model is trained on. Pure: tensors in, a scalar out."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def token_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Binary cross-entropy per token against soft labels: answer 1, rest of the evidence 0.5, outside 0.
+
+    Args:
+        logits: (N,).
+        labels: (N,); negative labels are ignored.
+    """
+    known = labels >= 0
+    if not bool(known.any()):
+        return logits.sum() * 0.0
+    return F.binary_cross_entropy_with_logits(logits[known].float(), labels[known])
+
+
+def unit_targets(labels: Tensor, unit: Tensor, count: int) -> Tensor:
+    """(count,) 1 where at least half of a unit's tokens are evidence, 0 where none, else and where unknown -1."""
+    ones = torch.ones_like(labels)
+    total = ones.new_zeros(count).index_add(0, unit, ones)
+    evidence = ones.new_zeros(count).index_add(0, unit, (labels > 0).float())
+    unknown = ones.new_zeros(count).index_add(0, unit, (labels < 0).float())
+    share = evidence / total.clamp(min=1)
+    target = torch.where(share >= 0.5, 1.0, torch.where(share > 0, -1.0, 0.0))
+    return torch.where(unknown > 0, -1.0, target)
+
+
+def unit_loss(scores: Tensor, targets: Tensor) -> Tensor:
+    """Binary cross-entropy per unit; positives weighted 4 since most units are negative.
+
+    Args:
+        scores: (U,) pooled keep logits.
+        targets: (U,) 1, 0, or -1 to ignore.
+    """
+    known = targets >= 0
+    if not bool(known.any()):
+        return scores.sum() * 0.0
+    return F.binary_cross_entropy_with_logits(scores[known], targets[known], pos_weight=scores.new_tensor(4.0))
+
+
+def ranking_loss(scores: Tensor, targets: Tensor, group: Tensor, groups: int) -> Tensor:
+    """Listwise loss: -log of the share of the softmax mass, within a question, that lies on its evidence.
+
+    Args:
+        scores: (U,) final unit scores.
+        targets: (U,) 1, 0, or -1 to ignore.
+        group: (U,) int64, the question of each unit, below ``groups``.
+        groups: Number of questions; those without evidence count nothing.
+    """
+    weights = scores.clamp(-20, 20).exp()
+    mass = weights.new_zeros(groups).index_add(0, group, weights * (targets >= 0))
+    good = weights.new_zeros(groups).index_add(0, group, weights * (targets == 1))
+    answerable = good > 0
+    if not bool(answerable.any()):
+        return scores.sum() * 0.0
+    return -(good[answerable] / mass[answerable]).log().mean()

@@ -1,0 +1,53 @@
+"""The mix of question-answering sets the shipped selective model is trained on.
+
+Only sets whose licence lets weights be shipped; how many questions of each is a choice: sets with many
+documents a question count most, since the budget is shared over documents; single paragraphs and other
+languages are there for breadth. ``hotpotqa_train100`` is left whole for evaluation.
+"""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+from gist_core.training.examples import Example, ExampleBuilder
+from gist_core.training.records import Split, read_records, split_of
+
+SELECTIVE_MIX: dict[str, int] = {
+    "nq20_even": 3_000,
+    "nolicence_squadshifts_new_wiki_10doc": 2_600,
+    "nolicence_squadshifts_new_wiki": 1_500,
+    "nolicence_squadshifts_reddit": 1_600,
+    "nolicence_squadshifts_amazon_reviews": 1_200,
+    "fairytaleqa": 3_200,
+    "covidqa": 1_800,
+    "policyqa": 1_200,
+    "qed_dev": 600,
+    "qmsum_train": 1_900,
+    "friendsqa": 900,
+    "xquad": 900,
+    "jaquad": 500,
+    "cmrc2018": 500,
+    "squad_it_test": 400,
+}
+
+
+def build_examples(data: Path, builder: ExampleBuilder, split: Split, mix: dict[str, int]) -> dict[str, list[Example]]:
+    """For each set of the mix, examples of the split; a small set is gone through again with new negatives.
+
+    A set whose files are larger than asked for is sampled without replacement first.
+    """
+    return {name: _examples(data, name, builder, split, count) for name, count in mix.items()}
+
+
+def _examples(data: Path, name: str, builder: ExampleBuilder, split: Split, count: int) -> list[Example]:
+    records = [r for r in read_records(data, name) if r["query"] and r["evidence"] and split_of(r) == split]
+    random.Random(f"{name}-{count}").shuffle(records)
+    built: list[Example] = []
+    for record in records * (count // max(len(records), 1) + 2):
+        if len(built) >= count:
+            break
+        example = builder.build(record)
+        if example is not None:
+            built.append(example)
+    return built

@@ -1,0 +1,45 @@
+"""``gist train selective`` from data folder to trained model: see ``training/selective.py`` for the loop."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from pathlib import Path
+
+from tokenizers import Tokenizer
+
+from gist_core.selective.hub import from_pretrained_encoder
+from gist_core.selective.model import SelectiveModel
+from gist_core.training.batches import SpecialIds
+from gist_core.training.examples import ExampleBuilder
+from gist_core.training.mix import SELECTIVE_MIX, build_examples
+from gist_core.training.selective import SelectiveRecipe, sampler, train
+
+VALIDATION_MIX = {"nq20_even": 64, "covidqa": 48, "fairytaleqa": 48, "qmsum_train": 32}
+
+
+def train_selective(data: Path, out: Path, encoder: Path, tokenizer: Tokenizer, recipe: SelectiveRecipe) -> SelectiveModel:
+    """Build examples of the train split, fine-tune, return the model in full precision.
+
+    Args:
+        data: Folder with the sets of ``SELECTIVE_MIX``.
+        out: Folder for log and resumable state.
+        encoder: Pretrained BERT sentence encoder (folder or hub id).
+        tokenizer: Its tokenizer.
+        recipe: Settings; ``steps`` of 0 means once through the mix.
+    """
+    model = from_pretrained_encoder(encoder)
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+
+    def builder(seed: str) -> ExampleBuilder:
+        rng = random.Random(f"{recipe.seed}-{seed}")
+        return ExampleBuilder(tokenizer, model.config.window_tokens, model.config.query_tokens, rng)
+
+    pools = build_examples(data, builder("train"), "train", SELECTIVE_MIX)
+    held = build_examples(data, builder("validation"), "validation", VALIDATION_MIX)
+    total = sum(map(len, pools.values()))
+    recipe = replace(recipe, steps=recipe.steps or total // recipe.examples_per_step)
+    special = SpecialIds(*(tokenizer.token_to_id(t) for t in ("[CLS]", "[SEP]", "[PAD]")))
+    draw = sampler(pools, recipe.seed, recipe.examples_per_step)
+    return train(model, draw, [e for pool in held.values() for e in pool], special, recipe, out)
