@@ -128,6 +128,11 @@ class GistCompressor(BaseDocumentCompressor):
 
         return RunnableLambda(invoke, ainvoke, name=type(self).__name__)
 
+    @property
+    def fallbacks(self) -> int:
+        """How many calls went on without the model."""
+        return getattr(self._compressor()[1], "fallbacks", 0)
+
     def _compressor(self) -> tuple[CompressionSettings, TextCompressor]:
         """The settings as they are now, and their compressor: built once, and anew where a change calls for it."""
         settings = CompressionSettings.of(self)

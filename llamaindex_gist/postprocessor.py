@@ -120,6 +120,11 @@ class GistNodePostprocessor(BaseNodePostprocessor):
         arguments = self._start(settings, passages, query_bundle)
         return self._end(nodes, await compressor.acompress(passages, **arguments))
 
+    @property
+    def fallbacks(self) -> int:
+        """How many calls went on without the model."""
+        return getattr(self._compressor()[1], "fallbacks", 0)
+
     def _compressor(self) -> tuple[CompressionSettings, TextCompressor]:
         """The settings as they are now, and their compressor: built once, and anew where a change calls for it."""
         settings = CompressionSettings.of(self)

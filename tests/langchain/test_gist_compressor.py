@@ -151,6 +151,7 @@ def test_failure_at_run_time_truncates_with_a_warning(documents):
         found = compressor.compress_documents(documents, QUERY)
     assert found[0].page_content.startswith("The lighthouse")
     assert found[0].metadata["gist"]["model"] == "fallback-truncate"
+    assert compressor.fallbacks == 1
     with pytest.raises(CompressionError):
         GistCompressor(model=Broken(CompressionError("nan")), on_error="raise").compress_documents(documents, QUERY)
 

@@ -221,6 +221,7 @@ def test_failure_at_run_time_truncates_with_a_warning(nodes):
     with pytest.warns(GistWarning, match="nan"):
         found = asyncio.run(postprocessor.apostprocess_nodes(nodes, QueryBundle(QUERY)))
     assert found[0].metadata["gist"]["model"] == "fallback-truncate"
+    assert postprocessor.fallbacks == 1
 
 
 def settings_of(one):

@@ -152,6 +152,7 @@ def test_one_cancelled_one_late_one_failing_of_32(calls):
 
     *fine, failed, late, cancelled = asyncio.run(together())
     assert [spans(found) for found in fine] == sequential[:29]
+    assert max(model.batches) > len(STORIES)  # callers shared batches, and nobody noticed
     assert isinstance(failed, CompressionError)
     assert isinstance(late, CompressionTimeoutError)
     assert isinstance(cancelled, asyncio.CancelledError)
