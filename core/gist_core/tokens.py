@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from itertools import pairwise
 from operator import index
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -227,4 +228,4 @@ def _without_surrogates(text: str) -> str:
 
 def _cut_blank_runs(text: str) -> list[str]:
     cuts = [0, *(found.end() for found in _BLANK_RUN.finditer(text)), len(text)]
-    return [text[start:end] for start, end in zip(cuts, cuts[1:], strict=False)]
+    return [text[start:end] for start, end in pairwise(cuts)]

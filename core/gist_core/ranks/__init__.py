@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import lzma
-from functools import lru_cache
+from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -52,7 +52,7 @@ SHIPPED: dict[str, Ranks] = {
 }
 
 
-@lru_cache(maxsize=None)
+@cache
 def shipped_encoding(name: str) -> tiktoken.Encoding:
     """The encoding ``name``, one of ``SHIPPED``, built from the files in this folder (about 0.4 s, once a process).
 

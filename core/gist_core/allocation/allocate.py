@@ -1,0 +1,175 @@
+"""The entry point: one allocation over texts, total or each.
+
+Every step that keeps more is verified by counting the text that results; sums of
+sizes only guide the search, because tokens merge over a join. What is left out on purpose: an optimal packing
+(knapsack). The best units go in first, as a model's user expects, then whatever still fits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from gist_core.allocation.choices import Choice, Finer, Unit, rank, refine
+from gist_core.allocation.draft import Draft, close_gaps
+from gist_core.allocation.filling import fill, keep_best, top_up
+from gist_core.allocation.sizes import RememberingCounter, Sizes, sizes_for
+from gist_core.budget import Budget
+from gist_core.errors import BudgetTooSmallError
+from gist_core.passage import Span, merge_spans, render
+from gist_core.tokens import TokenCounter
+
+
+@dataclass(frozen=True, slots=True)
+class Allocation:
+    """What to keep of each text: sorted, disjoint spans for ``render``; tokens of each text and rendering alone."""
+
+    kept: list[list[Span]]
+    tokens_in: list[int]
+    tokens_out: list[int]
+
+
+def allocate(
+    texts: Sequence[str],
+    units: Sequence[Sequence[Unit]],
+    budget: Budget,
+    counter: TokenCounter,
+    *,
+    keep: Sequence[Sequence[Span]] = (),
+    allow_empty: bool = False,
+    finer: Finer | None = None,
+    length_exponent: float = 0.0,
+) -> Allocation:
+    """Choose what to keep of each text.
+
+    Args:
+        texts: The sources.
+        units: Candidates of each text; together they cover all of it but white space.
+        budget: What may remain. With a threshold, units that do not score above it are left out.
+        counter: Counts in the budget's tokenizer; if ``counter.is_callable``, the number of its calls grows with
+            the logarithm of the number of units.
+        keep: Spans of each text that must stay; empty for none.
+        allow_empty: With a threshold that nothing passes, keep nothing; else the best unit that fits is kept.
+        finer: ``finer(index, unit)`` gives the clauses of a unit that does not fit even alone, then the words of
+            a clause, with scores like units; asked for a few of the best such units.
+        length_exponent: Units are ranked by ``score - length_exponent * ln(tokens)``.
+
+    Raises:
+        BudgetTooSmallError: what must stay does not fit.
+    """
+    remembering = RememberingCounter(counter)
+    keep = keep or [()] * len(texts)
+    plan = _Plan(budget, remembering, allow_empty, finer, length_exponent, texts)
+    tokens_in = [remembering.count(text) for text in texts]
+    if budget.scope == "total":
+        kept = plan.run(texts, units, keep, tokens_in, 0)
+    else:
+        kept = []
+        for i, text in enumerate(texts):
+            kept += plan.run([text], [units[i]], [keep[i]], [tokens_in[i]], i)
+    rendered = [render(text, spans) for text, spans in zip(texts, kept, strict=True)]
+    return Allocation(kept, tokens_in, [remembering.count(text) for text in rendered])
+
+
+@dataclass
+class _Plan:
+    """The settings of one call, and its run over the texts that share a limit."""
+
+    budget: Budget
+    counter: RememberingCounter
+    allow_empty: bool
+    finer: Finer | None
+    exponent: float
+    all_texts: Sequence[str]
+    _sizes: Sizes | None = None
+
+    def run(
+        self,
+        texts: Sequence[str],
+        units: Sequence[Sequence[Unit]],
+        keep: Sequence[Sequence[Span]],
+        tokens_in: Sequence[int],
+        first: int,
+    ) -> list[list[Span]]:
+        """The kept spans of texts that share a limit; ``first`` is the index of the first in the whole call."""
+        joined = self.budget.separator.join(text for text in texts if text)
+        limit = self.budget.limit(self.counter.count(joined))
+        draft = Draft(texts, self.budget.separator, self.counter, limit, tokens_in)
+        allowed, dropped = self._split(units)
+        if not any(dropped) and draft.place({i: draft.whole(i) for i in range(len(texts))}):
+            return draft.kept
+        sizes = self._sizes_once()
+        _place_keep(draft, keep)
+        mandatory = list(draft.kept)
+        choices = self._choices(draft, allowed, sizes, first)
+        keep_best(draft, choices, sizes)
+        fill(draft, choices, sizes)
+        _complete(draft, units)
+        _shorten(draft, mandatory)
+        if draft.is_empty:
+            keep_best(draft, choices, sizes)
+        top_up(draft, choices, sizes)
+        if draft.is_empty and any(dropped) and not self.allow_empty:
+            keep_best(draft, self._choices(draft, dropped, sizes, first), sizes)
+        return draft.kept
+
+    def _split(self, units: Sequence[Sequence[Unit]]) -> tuple[list[list[Unit]], list[list[Unit]]]:
+        """The units of each text that score above the threshold, and the others; empty spans are neither."""
+        least = self.budget.threshold
+        real = [[unit for unit in some if unit.span.start < unit.span.end] for some in units]
+        if least is None:
+            return real, [[] for _ in real]
+        above = [[unit for unit in some if unit.score > least] for some in real]
+        return above, [[unit for unit in some if not unit.score > least] for some in real]
+
+    def _choices(self, draft: Draft, units: Sequence[Sequence[Unit]], sizes: Sizes, first: int) -> list[Choice]:
+        ranked = rank(draft.texts, units, sizes, self.exponent)
+        if self.finer is None:
+            return ranked
+        finer = self._finer_from(first)
+        return refine(ranked, draft.texts, sizes, finer, length_exponent=self.exponent, room=draft.slack)
+
+    def _finer_from(self, first: int) -> Callable[[int, Unit], Sequence[Unit]]:
+        finer, least = self.finer, self.budget.threshold
+
+        def pieces(index: int, unit: Unit) -> list[Unit]:
+            found = finer(first + index, unit) if finer else ()
+            if least is None or not unit.score > least:
+                return list(found)
+            return [piece for piece in found if piece.score > least]
+
+        return pieces
+
+    def _sizes_once(self) -> Sizes:
+        if self._sizes is None:
+            self._sizes = sizes_for(self.counter, self.budget.separator.join(text for text in self.all_texts if text))
+        return self._sizes
+
+
+def _place_keep(draft: Draft, keep: Sequence[Sequence[Span]]) -> None:
+    merged = {i: merge_spans(spans) for i, spans in enumerate(keep) if spans}
+    closed = {i: close_gaps(draft.texts[i], spans) for i, spans in merged.items()}
+    if merged and not draft.place(closed) and not draft.place(merged):
+        needed = draft.count(merged)
+        raise BudgetTooSmallError(
+            f"What must be kept needs {needed} tokens, and {draft.limit} are available.",
+            hint=f"Raise the budget to {needed} tokens or keep less.",
+        )
+
+
+def _complete(draft: Draft, units: Sequence[Sequence[Unit]]) -> None:
+    """Texts of which every unit is kept come back byte for byte, if that fits."""
+    spans = [[unit.span for unit in some] for some in units]
+    full = [i for i, some in enumerate(spans) if some and draft.covers(i, some)]
+    changes = {i: draft.whole(i) for i in full if draft.kept[i] != draft.whole(i)}
+    if changes:
+        draft.place(changes)
+
+
+def _shorten(draft: Draft, mandatory: Sequence[list[Span]]) -> None:
+    """A kept text with more tokens than its source becomes the source or, where that does not fit, starts anew."""
+    kept = [i for i, text in enumerate(draft.rendered) if text]
+    counts = draft.counter.count_many([draft.rendered[i] for i in kept])
+    for i, tokens in zip(kept, counts, strict=True):
+        if tokens > draft.tokens_in[i] and not draft.place({i: draft.whole(i)}):
+            draft.place({i: mandatory[i]})

@@ -1,0 +1,133 @@
+"""How a draft is filled: the best unit, then the longest stretch of the ranking that fits, then all that still fits."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from itertools import accumulate
+
+from gist_core.allocation.choices import Choice
+from gist_core.allocation.draft import Draft
+from gist_core.allocation.sizes import Sizes
+from gist_core.passage import Span
+
+_ROUNDS = 8
+_SWEEPS = 64
+_SAVED = 8  # tokens that a unit may cost less between its neighbours than alone
+_TRIES = 24  # single insertions that are tried where each costs a call of the user's function
+_EXACT_WORK = 2_000_000  # characters that may be counted to try every unit that nearly fits, per sweep
+
+
+def keep_best(draft: Draft, ranked: Sequence[Choice], sizes: Sizes) -> bool:
+    """Keep the first unit that fits beside what is kept already; False if none does."""
+    reach = draft.slack + sizes.margin + (0 if draft.is_empty else _SAVED)
+    near = [choice for choice in ranked if choice.own <= reach and (choice.size <= reach or not draft.is_empty)]
+    if not sizes.exact:
+        near = near[:_TRIES] + sorted(near[_TRIES:], key=lambda choice: choice.size)[:_TRIES]
+    return any(_keep(draft, choice) for choice in near)
+
+
+def fill(draft: Draft, ranked: Sequence[Choice], sizes: Sizes) -> None:
+    """Keep units in rank order, as many as fit, skipping those that do not."""
+    left = [choice for choice in ranked if not draft.covers(choice.passage, choice.spans)]
+    for _ in range(_ROUNDS):
+        picked, costs = _pick(draft, left, sizes.overhead)
+        if not picked:
+            return
+        taken = _take_longest_prefix(draft, picked, costs)
+        done = {id(choice) for choice in picked[: taken + 1]}
+        left = [choice for choice in left if id(choice) not in done]
+
+
+def top_up(draft: Draft, ranked: Sequence[Choice], sizes: Sizes) -> None:
+    """Keep units until none that is left out would still fit.
+
+    In small cases every unit that nearly fits is tried. Else, and where each try costs a call of the user's function,
+    those that fit by their costs go in together, and only what remains is tried singly, a limited number of times.
+    """
+    tries = _TRIES + 2 * len(ranked).bit_length()
+    for _ in range(_SWEEPS):
+        near = _near(draft, ranked, sizes)
+        if sizes.exact and len(near) * sum(map(len, draft.rendered)) <= _EXACT_WORK:
+            if not sum([_keep(draft, choice) for choice in near]):
+                return
+        elif not _take_affordable(draft, near, sizes):
+            kept = False
+            while near and not kept and (tries := tries - 1) >= 0:
+                kept = _keep(draft, near.pop(0))
+            if not kept:
+                return
+
+
+def _take_affordable(draft: Draft, near: list[Choice], sizes: Sizes) -> int:
+    """Reduce ``near`` to what fits by its cost, the cheapest first if costs are estimates; keep as many as fit."""
+    costs = _costs(draft, near, sizes)
+    allowed = draft.slack + (0.0 if sizes.exact else sizes.margin)
+    order = [i for i in range(len(near)) if costs[i] <= allowed]
+    if not sizes.exact:
+        order.sort(key=costs.__getitem__)
+    near[:] = [near[i] for i in order]
+    sums = list(accumulate(max(costs[i], 0.0) for i in order))
+    most = bisect_right(sums, draft.slack)
+    return _take_longest_prefix(draft, near[:most], [max(costs[i], 0.0) for i in order[:most]]) if most else 0
+
+
+def _costs(draft: Draft, choices: Sequence[Choice], sizes: Sizes) -> list[float]:
+    """What each choice by itself would add, counted on the text around it."""
+    pairs = draft.joints([(choice.passage, choice.spans) for choice in choices])
+    without = sizes.many([pair[0] for pair in pairs])
+    return [size - less for size, less in zip(sizes.many([pair[1] for pair in pairs]), without, strict=True)]
+
+
+def _keep(draft: Draft, choice: Choice) -> bool:
+    return draft.covers(choice.passage, choice.spans) or draft.insert(choice.passage, choice.spans)
+
+
+def _pick(draft: Draft, left: Sequence[Choice], overhead: float) -> tuple[list[Choice], list[float]]:
+    """What a pass in rank order would keep, if sizes were sums; what units require is paid once."""
+    picked, costs = [], []
+    paid: set[tuple[int, tuple[Span, ...]]] = set()
+    slack: float = draft.slack
+    for choice in left:
+        key = (choice.passage, choice.unit.requires)
+        alone = not key[1] or key in paid or draft.covers(*key)
+        cost = max((choice.own if alone else choice.size) - overhead, 0.0)
+        if cost <= slack:
+            picked.append(choice)
+            costs.append(cost)
+            paid.add(key)
+            slack -= cost
+    return picked, costs
+
+
+def _take_longest_prefix(draft: Draft, picked: Sequence[Choice], costs: Sequence[float]) -> int:
+    """Keep the first n of ``picked`` such that they fit and n + 1 do not; n. Counts O(log) texts."""
+    sums = [0.0, *accumulate(costs)]
+    low, high, guess = (0, draft.total), (len(picked) + 1, draft.limit), len(picked)
+    best: dict[int, list[Span]] = {}
+    best_total = draft.total
+    for step in range(4 * len(picked).bit_length() + 4):
+        changes = draft.with_all((choice.passage, choice.spans) for choice in picked[:guess])
+        total = draft.count(changes)
+        if total <= draft.limit:
+            low, best, best_total = (guess, total), changes, total
+        else:
+            high = (guess, total)
+        if high[0] - low[0] <= 1:
+            break
+        guess = (low[0] + high[0]) // 2 if step % 3 == 2 else _interpolate(sums, low, high, draft.limit)
+    draft.place(best, best_total)
+    return low[0]
+
+
+def _interpolate(sums: Sequence[float], low: tuple[int, int], high: tuple[int, int], limit: int) -> int:
+    """Where the limit is probably reached, strictly between two (number of units, tokens)."""
+    share = (limit - low[1]) / max(high[1] - low[1], 1)
+    target = sums[low[0]] + share * (sums[high[0]] - sums[low[0]])
+    return min(max(bisect_right(sums, target) - 1, low[0] + 1), high[0] - 1)
+
+
+def _near(draft: Draft, ranked: Sequence[Choice], sizes: Sizes) -> list[Choice]:
+    """Units left out that may still fit, in rank order."""
+    reach = draft.slack + sizes.margin + _SAVED
+    return [c for c in ranked if c.own - sizes.overhead <= reach and not draft.covers(c.passage, c.spans)]
