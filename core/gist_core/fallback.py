@@ -23,7 +23,7 @@ from gist_core.errors import (
 )
 from gist_core.keep import KeepItem, resolve_keep
 from gist_core.passage import Compressed, Passage, ScoredSpan, Span, Usage, hash_text, render
-from gist_core.segment import clauses, segments, words
+from gist_core.segment import finer_spans, segments
 from gist_core.tokens import token_counter
 
 OnError = Literal["truncate", "original", "raise"]
@@ -158,7 +158,7 @@ def truncate(passages: Sequence[Passage], budget: Budget, keep: Sequence[KeepIte
     ]
 
     def finer(index: int, unit: Unit) -> list[Unit]:
-        parts = _parts(texts[index], unit.span)
+        parts = finer_spans(texts[index], unit.span)
         return [Unit(part, -float(starts[index] + part.start), unit.requires) for part in parts]
 
     counter = token_counter(budget.tokenizer)
@@ -187,15 +187,6 @@ def _starts(texts: Sequence[str]) -> list[int]:
         starts.append(at)
         at += len(text) + 1
     return starts
-
-
-def _parts(text: str, span: Span) -> list[Span]:
-    """The clauses of a span; of a single clause, the words; nothing of a single word."""
-    for split in (clauses, words):
-        parts = split(text, span)
-        if len(parts) > 1:
-            return parts
-    return []
 
 
 def _originals(passages: Sequence[Passage], budget: Budget) -> list[Compressed]:

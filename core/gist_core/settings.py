@@ -10,12 +10,12 @@ from typing import Any, Literal, get_args
 
 from gist_core.budget import Budget
 from gist_core.compressor import TextCompressor, check_pattern, check_timeout
-from gist_core.errors import DeviceError, InvalidInputError
+from gist_core.device import check_device
+from gist_core.errors import InvalidInputError
 from gist_core.fallback import FallbackCompressor, OnError
 from gist_core.tokens import token_counter
 
 DEFAULT_RATIO = 0.25
-_DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 _LEADING_FLAGS = re.compile(r"\(\?[aiLmsux]+\)")
 
 
@@ -107,17 +107,6 @@ class CompressionSettings:
         from gist_core.loading import load_compressor
 
         return load_compressor(str(self.model), device=self.device, on_error="raise")
-
-
-def check_device(device: str) -> str:
-    """The device's name, checked for its form alone: whether it is there shows when the weights load.
-
-    Raises:
-        DeviceError: No such name.
-    """
-    if not isinstance(device, str) or not _DEVICE.fullmatch(device):
-        raise DeviceError(f"device is {device!r}.", hint="Choose 'auto', 'cpu', 'mps', 'cuda' or 'cuda:<number>'.")
-    return device
 
 
 def pattern_texts(keep: Iterable[str | re.Pattern[str]]) -> tuple[str, ...]:

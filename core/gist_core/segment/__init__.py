@@ -5,8 +5,8 @@ model it would feed. All patterns are bounded or possessive, so the work grows l
 """
 
 from gist_core.segment.document import segments
-from gist_core.segment.parts import clauses, words
+from gist_core.segment.parts import clauses, finer_spans, words
 from gist_core.segment.protected import protected_spans
 from gist_core.segment.values import Kind, Segment
 
-__all__ = ["Kind", "Segment", "clauses", "protected_spans", "segments", "words"]
+__all__ = ["Kind", "Segment", "clauses", "finer_spans", "protected_spans", "segments", "words"]

@@ -82,3 +82,12 @@ def _joined(spans: list[tuple[int, int]]) -> list[Span]:
             out.append(Span(start, end))
         start, end = a, b
     return [*out, Span(start, end)] if end > start else out
+
+
+def finer_spans(text: str, span: Span) -> list[Span]:
+    """The clauses of a span; of a single clause, the words; nothing of a single word."""
+    for split in (clauses, words):
+        parts = split(text, span)
+        if len(parts) > 1:
+            return parts
+    return []

@@ -1,0 +1,125 @@
+"""The one checkpoint format of all kinds: ``gist.json`` (kind, versions, config), ``model.safetensors``, ``tokenizer.json``.
+
+Matrices may be stored as int8 with one scale a row (``<name>.scale``); they are restored in float32 when read.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gist_core.errors import CheckpointError
+
+FORMAT_VERSION = 1
+CONFIG, WEIGHTS, TOKENIZER = "gist.json", "model.safetensors", "tokenizer.json"
+_SCALE = ".scale"
+Tensors = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What ``gist.json`` says: the ``kind`` of compressor, the ``version`` of the model, its ``config``."""
+
+    kind: str
+    name: str
+    version: str
+    config: Mapping[str, Any]
+
+    @property
+    def model_id(self) -> str:
+        """Name and version, as results carry it."""
+        return f"{self.name}@{self.version}"
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of a checkpoint; cheap, reads no weights.
+
+    Raises:
+        CheckpointError: It is missing, damaged, or of a format this version does not read.
+    """
+    path = folder / CONFIG
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CheckpointError(f"{folder} holds no {CONFIG}.", hint="Name a folder written by `gist train`.") from error
+    except ValueError as error:
+        raise CheckpointError(f"{path} is not valid JSON.", hint="Copy the checkpoint again.") from error
+    if not isinstance(found, dict) or found.get("format_version") != FORMAT_VERSION:
+        version = found.get("format_version") if isinstance(found, dict) else None
+        raise CheckpointError(
+            f"{path} has format version {version!r}, this release reads {FORMAT_VERSION}.",
+            hint="Upgrade gist-compressor or save the checkpoint again.",
+        )
+    try:
+        return Manifest(found["kind"], found["name"], found["version"], found["config"])
+    except KeyError as error:
+        raise CheckpointError(f"{path} lacks {error}.", hint="Copy the checkpoint again.") from error
+
+
+def read_tensors(folder: Path) -> dict[str, NDArray[Any]]:
+    """All tensors by name, int8 matrices restored to float32.
+
+    Raises:
+        CheckpointError: The file is missing or damaged.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        stored = load_file(folder / WEIGHTS)
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"{folder / WEIGHTS} cannot be read: {error}", hint="Copy the checkpoint again.") from error
+    return {
+        name: _restore(tensor, stored.get(name + _SCALE)) for name, tensor in stored.items() if not name.endswith(_SCALE)
+    }
+
+
+def write_checkpoint(folder: Path, manifest: Manifest, tensors: Tensors, tokenizer_json: str) -> None:
+    """Write a checkpoint in whole or not at all: into a temporary folder beside, then renamed.
+
+    Raises:
+        CheckpointError: The folder exists and is no checkpoint.
+    """
+    from safetensors.numpy import save_file
+
+    if folder.exists() and any(folder.iterdir()) and not (folder / CONFIG).exists():
+        raise CheckpointError(f"{folder} holds other files.", hint="Name a new folder or an earlier checkpoint.")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as temporary:
+        fresh = Path(temporary) / folder.name
+        fresh.mkdir()
+        content = {"format_version": FORMAT_VERSION, "kind": manifest.kind, "name": manifest.name}
+        content |= {"version": manifest.version, "config": dict(manifest.config)}
+        (fresh / CONFIG).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        (fresh / TOKENIZER).write_text(tokenizer_json, encoding="utf-8")
+        save_file({k: np.ascontiguousarray(v) for k, v in tensors.items()}, fresh / WEIGHTS)
+        folder.mkdir(exist_ok=True)
+        for part in fresh.iterdir():
+            shutil.move(part, folder / part.name)
+
+
+def to_int8(tensors: Tensors, smallest: int = 4_096) -> dict[str, NDArray[Any]]:
+    """Matrices of at least ``smallest`` numbers as int8 with one float32 scale a row, symmetric; the rest as it is."""
+    out: dict[str, NDArray[Any]] = {}
+    for name, tensor in tensors.items():
+        if tensor.ndim != 2 or tensor.size < smallest:
+            out[name] = tensor
+            continue
+        scale = np.maximum(np.abs(tensor).max(axis=1), 1e-12).astype(np.float32) / 127
+        out[name] = np.rint(tensor / scale[:, None]).astype(np.int8)
+        out[name + _SCALE] = scale
+    return out
+
+
+def _restore(tensor: NDArray[Any], scale: NDArray[Any] | None) -> NDArray[Any]:
+    if scale is None:
+        return tensor
+    return np.asarray(tensor.astype(np.float32) * scale[:, None].astype(np.float32), dtype=np.float32)

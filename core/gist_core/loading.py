@@ -1,0 +1,88 @@
+"""``load_compressor``: a name -> a compressor. The only place that knows every kind."""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gist_core.checkpoint import Manifest, read_manifest
+from gist_core.device import check_device
+from gist_core.errors import CheckpointError
+from gist_core.fallback import FallbackCompressor, OnError
+
+if TYPE_CHECKING:
+    from gist_core.compressor import TextCompressor
+
+DEFAULT = Path(__file__).parent / "weights" / "selective"
+KINDS = {"selective": "gist_core.selective.compressor:SelectiveCompressor"}
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
+
+
+def load_compressor(model: str = "default", *, device: str = "auto", on_error: OnError = "raise") -> TextCompressor:
+    """A compressor by name. Configuration is checked now; weights load at the first call.
+
+    Args:
+        model: ``"default"`` (shipped with the package: no network, no download), a local folder, or a hub id
+            ``owner/name``, with ``@revision`` if need be; only a hub id uses the network, and never runs remote code.
+        device: ``"auto"`` (cuda, mps, else cpu), ``"cpu"``, ``"mps"``, ``"cuda"`` or ``"cuda:<number>"``.
+        on_error: ``"raise"``, or ``"truncate"`` / ``"original"`` for a compressor that answers without its model
+            when that fails.
+
+    Raises:
+        CheckpointError: No such checkpoint, or it is damaged or of an unknown kind.
+        InvalidInputError: ``on_error`` is unknown. DeviceError: ``device`` is no device's name.
+    """
+    check_device(device)
+    folder = _local(model)
+    manifest = read_manifest(folder) if folder else read_manifest(fetch(model, weights=False))
+    kind = _kind(manifest, model)
+    compressor: TextCompressor = kind(manifest, partial(_folder, model), device)
+    return compressor if on_error == "raise" else FallbackCompressor(compressor, on_error)
+
+
+def fetch(hub_id: str, *, weights: bool) -> Path:
+    """Download a checkpoint from the hub into its cache, the manifest alone or with weights; returns the folder.
+
+    Raises:
+        CheckpointError: The hub cannot be reached or has no such checkpoint.
+    """
+    from huggingface_hub import snapshot_download
+
+    name, _, revision = hub_id.partition("@")
+    patterns = ["gist.json", "tokenizer.json", "model.safetensors"] if weights else ["gist.json"]
+    try:
+        return Path(snapshot_download(name, revision=revision or None, allow_patterns=patterns))
+    except Exception as error:  # the hub client raises its own, requests' and httpx' errors
+        raise CheckpointError(
+            f"{hub_id!r} cannot be fetched: {type(error).__name__}: {error}",
+            hint="Check the name and the network, or name a local folder.",
+        ) from error
+
+
+def _local(model: str) -> Path | None:
+    """The folder of a name; None for a hub id."""
+    if model == "default":
+        return DEFAULT
+    path = Path(model).expanduser()
+    if path.is_dir():
+        return path
+    if not _HUB_ID.fullmatch(model):
+        raise CheckpointError(f"model is {model!r}, which is no folder.", hint="Use 'default', a folder or a hub id.")
+    return None
+
+
+def _folder(model: str) -> Path:
+    return _local(model) or fetch(model, weights=True)
+
+
+def _kind(manifest: Manifest, model: str) -> type:
+    if manifest.kind not in KINDS:
+        raise CheckpointError(
+            f"{model!r} is of kind {manifest.kind!r}.", hint=f"This release knows: {', '.join(sorted(KINDS))}."
+        )
+    module, name = KINDS[manifest.kind].split(":")
+    found: type = getattr(import_module(module), name)
+    return found

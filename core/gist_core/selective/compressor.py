@@ -1,0 +1,212 @@
+"""The selective compressor: score every unit in one pass, then choose under the budget over all passages together."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gist_core.allocation import Allocation, Unit, allocate
+from gist_core.budget import Budget
+from gist_core.checkpoint import Manifest
+from gist_core.compressor import check_call, check_timeout
+from gist_core.errors import CompressionTimeoutError
+from gist_core.keep import KeepItem, resolve_keep
+from gist_core.passage import Compressed, Passage, ScoredSpan, Span, Usage, hash_text, render
+from gist_core.segment import finer_spans
+from gist_core.tokens import token_counter
+
+if TYPE_CHECKING:
+    from gist_core.selective.engine import Engine
+    from gist_core.selective.scorer import WindowScores
+    from gist_core.selective.signals import Floats, Prepared
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """A checked call: its arguments, its keep spans, and when it began."""
+
+    passages: Sequence[Passage]
+    query: str | None
+    budget: Budget
+    keep: list[list[Span]]
+    allow_empty: bool
+    began: float
+
+
+class SelectiveCompressor:
+    """Keeps the sentences that matter for the query, in the source's own words.
+
+    Implements ``TextCompressor``. Weights load at the first call. Safe to share between threads and event
+    loops: the windows of concurrent callers are scored together. Pickles as its settings.
+
+    Args:
+        manifest: What the checkpoint says of itself.
+        folder: Gives the checkpoint's folder when the weights are first needed (a hub id is fetched then).
+        device: ``"auto"``, ``"cpu"``, ``"mps"``, ``"cuda"`` or ``"cuda:<number>"``.
+    """
+
+    def __init__(self, manifest: Manifest, folder: Callable[[], Path], device: str = "auto") -> None:
+        self._manifest = manifest
+        self._folder = folder
+        self._device = device
+        self._reset()
+
+    @property
+    def model_id(self) -> str:
+        """Name and version of the checkpoint."""
+        return self._manifest.model_id
+
+    def compress(
+        self,
+        passages: Sequence[Passage],
+        *,
+        query: str | None = None,
+        budget: Budget,
+        keep: Sequence[KeepItem] = (),
+        allow_empty: bool = False,
+    ) -> list[Compressed]:
+        """As ``TextCompressor.compress``."""
+        call = _check(passages, query, budget, keep, allow_empty)
+        prepared = self._prepare(call)
+        return self._finish(call, prepared, self._engine().worker.submit(prepared.items).result())
+
+    async def acompress(
+        self,
+        passages: Sequence[Passage],
+        *,
+        query: str | None = None,
+        budget: Budget,
+        keep: Sequence[KeepItem] = (),
+        allow_empty: bool = False,
+        timeout: float | None = None,
+    ) -> list[Compressed]:
+        """As ``TextCompressor.acompress``."""
+        check_timeout(timeout)
+        clock = asyncio.timeout(timeout)
+        try:
+            async with clock:
+                call = await asyncio.to_thread(_check, passages, query, budget, keep, allow_empty)
+                prepared = await asyncio.to_thread(self._prepare, call)
+                scores = await self._engine().worker.run_async(prepared.items)
+                return await asyncio.to_thread(self._finish, call, prepared, scores)
+        except TimeoutError as error:
+            if not clock.expired():
+                raise
+            raise CompressionTimeoutError(
+                f"The call took longer than {timeout} s.", hint="Raise the timeout or pass less text."
+            ) from error
+
+    def _prepare(self, call: _Call) -> Prepared:
+        from gist_core.selective.signals import prepare
+
+        parts = self._engine().parts
+        config = parts.model.config
+        texts = [p.text for p in call.passages]
+        return prepare(texts, call.query, parts.tokenizer, config.window_tokens, config.query_tokens)
+
+    def _finish(self, call: _Call, prepared: Prepared, scores: Sequence[WindowScores]) -> list[Compressed]:
+        from gist_core.selective.signals import signals
+
+        parts = self._engine().parts
+        mode = "query" if len(prepared.query) else "free"
+        found = signals(prepared, scores)
+        logits = parts.fusions[mode](found.units)
+        units = _units(prepared, logits)
+        plan = allocate(
+            [p.text for p in call.passages],
+            units,
+            _in_logits(call.budget),
+            token_counter(call.budget.tokenizer),
+            keep=call.keep,
+            allow_empty=call.allow_empty,
+            finer=_finer(call.passages, prepared, found.keep),
+            length_exponent=parts.length_exponent[mode],
+        )
+        return _results(call, units, plan, self.model_id)
+
+    def _engine(self) -> Engine:
+        with self._lock:
+            if self._loaded is None:
+                from gist_core.selective.engine import load_parts, start_engine
+
+                self._loaded = start_engine(load_parts(self._folder()), self._device)
+            return self._loaded
+
+    def _reset(self) -> None:
+        self._lock = threading.Lock()
+        self._loaded: Engine | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {k: v for k, v in self.__dict__.items() if k not in {"_lock", "_loaded"}}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._reset()
+
+
+def _check(
+    passages: Sequence[Passage], query: str | None, budget: Budget, keep: Sequence[KeepItem], allow_empty: object
+) -> _Call:
+    began = time.perf_counter()
+    check_call(passages, query, budget, keep)
+    return _Call(passages, query, budget, resolve_keep(passages, keep), bool(allow_empty), began)
+
+
+def _in_logits(budget: Budget) -> Budget:
+    """Callers give a threshold as a probability, units are scored in logits, where a length can be weighed in."""
+    if budget.threshold is None:
+        return budget
+    low, high = 1e-9, 1 - 1e-9
+    inside = min(max(budget.threshold, low), high)
+    edge = math.log(inside / (1 - inside))
+    return replace(budget, threshold=edge if low <= budget.threshold <= high else math.copysign(1e9, edge))
+
+
+def _probability(logit: float) -> float:
+    return 1 / (1 + math.exp(-max(min(logit, 30.0), -30.0)))
+
+
+def _units(prepared: Prepared, logits: Floats) -> list[list[Unit]]:
+    values = iter(logits.tolist())
+    return [[Unit(s.span, next(values), s.requires) for s in found] for found in prepared.segments]
+
+
+def _finer(passages: Sequence[Passage], prepared: Prepared, keep: Floats) -> Callable[[int, Unit], list[Unit]]:
+    """Clauses, then words, of a unit: its own score plus what the token logits say of each part against the whole."""
+    from gist_core.selective.signals import span_logits
+
+    def finer(index: int, unit: Unit) -> list[Unit]:
+        spans = finer_spans(passages[index].text, unit.span)
+        if not spans:
+            return []
+        pooled = span_logits(prepared, keep, index, [unit.span, *spans])
+        return [
+            Unit(span, unit.score + float(part - pooled[0]), unit.requires)
+            for span, part in zip(spans, pooled[1:], strict=True)
+        ]
+
+    return finer
+
+
+def _results(call: _Call, units: list[list[Unit]], plan: Allocation, model_id: str) -> list[Compressed]:
+    spent = 1000 * (time.perf_counter() - call.began)
+    rows = zip(call.passages, units, plan.kept, plan.tokens_in, plan.tokens_out, strict=True)
+    return [
+        Compressed(
+            source_id=passage.id,
+            text=render(passage.text, kept),
+            kept=tuple(kept),
+            score=max((_probability(u.score) for u in own), default=0.0),
+            usage=Usage(tokens_in, tokens_out, spent),
+            source_hash=hash_text(passage.text),
+            model=model_id,
+            units=tuple(ScoredSpan(*u.span, _probability(u.score)) for u in own),
+        )
+        for passage, own, kept, tokens_in, tokens_out in rows
+    ]

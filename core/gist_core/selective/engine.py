@@ -1,0 +1,104 @@
+"""A selective checkpoint in memory: tokenizer, network and fusions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from gist_core.batching import BatchWorker
+from gist_core.checkpoint import TOKENIZER, Manifest, read_manifest, read_tensors, to_int8, write_checkpoint
+from gist_core.device import resolve_device, resolve_dtype
+from gist_core.errors import CheckpointError, CompressionError
+from gist_core.selective.config import SelectiveConfig
+from gist_core.selective.fusion import Fusion
+from gist_core.selective.model import SelectiveModel
+from gist_core.selective.scorer import BATCH_TOKENS, Scorer, WindowItem, WindowScores
+
+KIND = "selective"
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a selective checkpoint holds. ``fusions``: ``query`` and ``free``; ``length_exponent``: likewise."""
+
+    model: SelectiveModel
+    tokenizer: Tokenizer
+    fusions: dict[str, Fusion]
+    length_exponent: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """Ready to score: ``worker`` runs the windows of all callers on one device."""
+
+    parts: Parts
+    worker: BatchWorker[WindowItem, WindowScores]
+
+
+def load_parts(folder: Path) -> Parts:
+    """Read a checkpoint from a folder.
+
+    Raises:
+        CheckpointError: It is missing, damaged, or its tensors do not fit its config.
+    """
+    manifest = read_manifest(folder)
+    tensors = read_tensors(folder)
+    settings = dict(manifest.config)
+    exponents = settings.pop("length_exponent")
+    with torch.device("meta"):
+        model = SelectiveModel(SelectiveConfig(**settings))
+    network = {n[6:]: torch.from_numpy(t) for n, t in tensors.items() if n.startswith("model.")}
+    try:
+        model.load_state_dict(network, assign=True)
+        tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
+    except Exception as error:  # tokenizers raises bare Exception
+        raise CheckpointError(f"{folder} does not fit together: {error}", hint="Copy the checkpoint again.") from error
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return Parts(model, tokenizer, {n: _fusion(tensors, n) for n in ("query", "free")}, exponents)
+
+
+def save_parts(folder: Path, parts: Parts, name: str, version: str, *, int8: bool) -> None:
+    """Write a checkpoint; ``int8`` stores matrices with one byte a number."""
+    network: dict[str, NDArray[Any]] = {
+        f"model.{n}": t.detach().float().cpu().numpy() for n, t in parts.model.state_dict().items()
+    }
+    if int8:
+        network = to_int8(network)
+    for which, fusion in parts.fusions.items():
+        network |= {f"fusion.{which}.{f.name}": getattr(fusion, f.name) for f in fields(fusion)}
+    config = asdict(parts.model.config) | {"length_exponent": parts.length_exponent}
+    write_checkpoint(folder, Manifest(KIND, name, version, config), network, parts.tokenizer.to_str())
+
+
+def start_engine(parts: Parts, device: str) -> Engine:
+    """Put the network on its device.
+
+    Raises:
+        DeviceError: The device is unknown or absent.
+    """
+    place = resolve_device(device)
+    scorer = Scorer(parts.model, place, resolve_dtype(place))
+
+    def run(items: list[WindowItem]) -> Sequence[WindowScores]:
+        try:
+            return scorer(items)
+        except (RuntimeError, MemoryError) as error:
+            raise CompressionError(f"The model failed on {place}: {error}", hint="Try device='cpu'.") from error
+
+    worker = BatchWorker(run, max_items=4_096, cost=lambda item: float(len(item.ids)), max_cost=4.0 * BATCH_TOKENS)
+    return Engine(parts, worker)
+
+
+def _fusion(tensors: dict[str, NDArray[Any]], which: str) -> Fusion:
+    try:
+        return Fusion(**{f.name: np.asarray(tensors[f"fusion.{which}.{f.name}"]) for f in fields(Fusion)})
+    except KeyError as error:
+        raise CheckpointError(f"The checkpoint lacks {error}.", hint="Copy the checkpoint again.") from error

@@ -1,0 +1,50 @@
+"""Signals of a unit -> one logit: a small learned network, one for calls with a query and one for those without."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+SIGNALS = ("keep", "relevance", "unit_cosine", "window_cosine", "central", "unit_bm25", "window_bm25", "pairs", "length")
+
+
+@dataclass(frozen=True, slots=True)
+class Fusion:
+    """A linear part and one hidden layer: ``x @ linear + tanh(x @ hidden + hidden_bias) @ output + bias``.
+
+    Shapes for F signals and K hidden units: ``mean``, ``scale``, ``linear`` (F,), ``hidden`` (F, K),
+    ``hidden_bias``, ``output`` (K,), ``bias`` (1,). ``x`` is the signals less ``mean`` over ``scale``.
+    """
+
+    mean: Floats
+    scale: Floats
+    linear: Floats
+    hidden: Floats
+    hidden_bias: Floats
+    output: Floats
+    bias: Floats
+
+    def __call__(self, signals: Floats) -> Floats:
+        """(U, F) signals in the order of ``SIGNALS`` -> (U,) logits."""
+        x = (signals - self.mean) / self.scale
+        logits = x @ self.linear + np.tanh(x @ self.hidden + self.hidden_bias) @ self.output + self.bias
+        return np.asarray(logits, dtype=np.float32)
+
+
+def untrained(hidden: int = 8) -> Fusion:
+    """Equal weights for the signals a first trial found to add up; what ``gist train`` starts the fusion from."""
+    count = len(SIGNALS)
+    used = {"keep": 1.0, "relevance": 0.5, "unit_cosine": 6.0, "window_cosine": 6.0}
+    zeros = np.zeros
+    return Fusion(
+        zeros(count, np.float32),
+        np.ones(count, np.float32),
+        np.array([used.get(name, 0.0) for name in SIGNALS], np.float32),
+        zeros((count, hidden), np.float32),
+        zeros(hidden, np.float32),
+        zeros(hidden, np.float32),
+        zeros(1, np.float32),
+    )

@@ -1,0 +1,140 @@
+"""From texts to the signals of their units: segmentation, windows, the network's scores, lexical overlap."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from gist_core.passage import Span
+from gist_core.segment import Segment, segments
+from gist_core.selective.lexical import overlap
+from gist_core.selective.pooling import pool_logits
+from gist_core.selective.scorer import WindowItem, WindowScores
+from gist_core.selective.windows import Windows, clean, collate, tokenize, windows
+
+Floats = NDArray[np.float32]
+Ints = NDArray[np.int64]
+QUERY_TAIL = 24  # of a query that is too long, so many tokens are kept from its end
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A call made ready for the network."""
+
+    segments: list[list[Segment]]
+    cut: Windows
+    query: Ints
+    items: list[WindowItem]
+    piece_unit: list[Ints]  # for each window, the units its pieces belong to
+
+
+@dataclass(frozen=True, slots=True)
+class Signals:
+    """``units`` (U, F) in the order of ``fusion.SIGNALS``; ``keep`` (N,) token logits."""
+
+    units: Floats
+    keep: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Special:
+    """Ids of [CLS], [SEP], [PAD]."""
+
+    cls: int
+    sep: int
+    pad: int
+
+
+def special_ids(tokenizer: Tokenizer) -> Special:
+    """The framing ids of a BERT tokenizer."""
+    return Special(*(tokenizer.token_to_id(t) for t in ("[CLS]", "[SEP]", "[PAD]")))
+
+
+def prepare(texts: Sequence[str], query: str | None, tokenizer: Tokenizer, window: int, query_tokens: int) -> Prepared:
+    """Segment, tokenise and cut; work that grows linearly with the text."""
+    found = [segments(t) for t in texts]
+    cut = windows(tokenize(texts, [[s.span for s in f] for f in found], tokenizer), window)
+    special, ids = special_ids(tokenizer), _query_ids(query, tokenizer, query_tokens - 2)
+    framed = (special.cls, *ids.tolist(), special.sep)
+    items, piece_unit = [], []
+    for row in range(len(cut)):
+        batch = collate(cut, [row], special.cls, special.sep, special.pad)
+        piece, units = _pieces(cut.tokens.unit, batch.at[0])
+        items.append(WindowItem(framed, batch.ids[0], piece))
+        piece_unit.append(units)
+    return Prepared(found, cut, ids, items, piece_unit)
+
+
+def _query_ids(query: str | None, tokenizer: Tokenizer, limit: int) -> Ints:
+    ids = tokenizer.encode(clean(query or ""), add_special_tokens=False).ids
+    if len(ids) > limit:
+        ids = ids[: limit - QUERY_TAIL] + ids[-QUERY_TAIL:]
+    return np.asarray(ids, dtype=np.int64)
+
+
+def _pieces(unit: Ints, at: Ints) -> tuple[Ints, Ints]:
+    real = at >= 0
+    units, inverse = np.unique(unit[at[real]], return_inverse=True)
+    piece = np.full(len(at), -1, dtype=np.int64)
+    piece[real] = inverse
+    return piece, units
+
+
+def signals(prepared: Prepared, scores: Sequence[WindowScores]) -> Signals:
+    """Put the network's scores and the lexical overlap side by side for every unit.
+
+    A unit cut over windows takes its best piece; a unit without tokens (control characters) scores lowest.
+    """
+    tokens, sizes = prepared.cut.tokens, np.diff(prepared.cut.bounds)
+    count = len(tokens.unit_passage)
+    keep = np.concatenate([s.keep for s in scores]) if scores else np.zeros(0, dtype=np.float32)
+    unit = np.concatenate(prepared.piece_unit) if scores else np.zeros(0, dtype=np.int64)
+    window = np.repeat(np.arange(len(scores)), [len(u) for u in prepared.piece_unit])
+    token_window = np.repeat(np.arange(len(sizes)), sizes)
+    words = overlap(prepared.query, tokens.ids, tokens.unit, token_window, count, len(sizes))
+
+    def best(values: Floats, empty: float = 0.0) -> Floats:
+        out = np.full(count, -np.inf, dtype=np.float32)
+        np.maximum.at(out, unit, values)
+        return np.where(np.isfinite(out), out, np.float32(empty))
+
+    def of_window(values: Sequence[float] | Floats) -> Floats:
+        return best(np.asarray(values, dtype=np.float32)[window])
+
+    def of_piece(name: str) -> Floats:
+        return best(np.concatenate([getattr(s, name) for s in scores]) if scores else np.zeros(0, np.float32))
+
+    length = np.log1p(np.bincount(tokens.unit, minlength=count)).astype(np.float32)
+    columns = (
+        _pool(keep, tokens.unit, count),
+        of_window([s.relevance for s in scores]),
+        of_piece("piece_cosine"),
+        of_window([s.window_cosine for s in scores]),
+        of_piece("central"),
+        words.unit,
+        of_window(words.window),
+        words.pairs,
+        length,
+    )
+    return Signals(np.stack(columns, axis=1).astype(np.float32), keep)
+
+
+def span_logits(prepared: Prepared, keep: Floats, passage: int, spans: Sequence[Span]) -> Floats:
+    """Pooled keep logits of arbitrary spans of one passage, for clauses and words."""
+    tokens = prepared.cut.tokens
+    first, last = np.searchsorted(tokens.passage, [passage, passage + 1])
+    begins = np.searchsorted(tokens.start[first:last], [s.start for s in spans]) + first
+    ends = np.searchsorted(tokens.start[first:last], [s.end for s in spans]) + first
+    number = np.concatenate([np.full(e - b, i) for i, (b, e) in enumerate(zip(begins, ends, strict=True))])
+    at = np.concatenate([np.arange(b, e) for b, e in zip(begins, ends, strict=True)])
+    return _pool(keep[at.astype(np.int64)], number.astype(np.int64), len(spans))
+
+
+def _pool(logits: Floats, unit: Ints, count: int) -> Floats:
+    pooled: Floats = pool_logits(torch.from_numpy(logits), torch.from_numpy(unit), count).numpy()
+    return pooled
