@@ -11,13 +11,14 @@ from gist_core.segment.values import CJK, EOL, GLUE, UNSPACED
 MAX_CHARACTERS = 1200
 """No segment is longer, in characters."""
 
+SHORT = 60  # characters; nothing so short is cut
 _LOW, _HIGH = 300, 600  # a piece's characters; the search goes back at most _HIGH - _LOW, so the work stays linear
 _MARK = re.compile(rf"(?s).{{{_LOW},{_HIGH}}}(?:(?<=[;:,\u2014\u2013\u060c\u061b.!?])(?=\s)|(?<=[\u3001\uff0c\uff1b\uff1a]))")
 _SPACE = re.compile(rf"(?s).{{{_LOW},{_HIGH}}}(?=\s)")
 _WHOLE = re.compile(rf"(?s).{{{_LOW},{_HIGH}}}(?<!\u200d)(?![{GLUE}])")
 _LINE = re.compile(rf"(?s).{{1,{_HIGH}}}(?=[{EOL}]|\Z)")
 _NO_MARKS = re.compile(rf"[{UNSPACED}]")
-_UNSPACED_PIECE = re.compile(rf"(?s).{{60,200}}?(?<=[{UNSPACED}{CJK}])(?=\s)")
+_UNSPACED_PIECE = re.compile(rf"(?s).{{{SHORT},200}}?(?<=[{UNSPACED}{CJK}])(?=\s)")
 
 
 def cut(text: str, start: int, end: int, *, lines: bool = False) -> Iterator[Span]:
@@ -39,7 +40,7 @@ def _stop(text: str, start: int, end: int, *, lines: bool) -> int:
 
 def cut_unmarked(text: str, start: int, end: int) -> Iterator[Span]:
     """Pieces at spaces where a script writes no sentence marks (Thai, Lao); else the span itself."""
-    if end - start > 60 and _NO_MARKS.search(text, start, min(end, start + 60)):
+    if _NO_MARKS.search(text, start, min(end, start + SHORT)):
         while found := _UNSPACED_PIECE.match(text, start, end):
             yield from cut(text, start, found.end())
             start = found.end()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from gist_core.passage import Span
 from gist_core.segment.blocks import blocks
 from gist_core.segment.cut import cut
@@ -36,7 +34,7 @@ def segments(text: str) -> list[Segment]:
     return out
 
 
-def _units(text: str, block: Block) -> Iterator[Span]:
+def _units(text: str, block: Block) -> list[Span]:
     if block.kind is Kind.SENTENCE or block.kind is Kind.LIST_ITEM:
         return sentences(text, block.start, block.end, block.body)
-    return cut(text, block.start, block.end, lines=True)
+    return list(cut(text, block.start, block.end, lines=True))

@@ -21,25 +21,39 @@ _UNIT = (
     r"|seconds?|minutes?|hours?|days?|weeks?|months?|years?|decades?|centuries|times|degrees?(?:\s(?:Celsius|Fahrenheit))?"
     r"|(?:kilo|centi|milli)?met(?:er|re)s?|(?:kilo|milli)?grams?|lit(?:er|re)s?|kilometers?|kilometres?|people|pages?)(?![\w]))"
 )
-_PATTERNS = (
+_WIDE = r"\u3000-\u303f\uff00-\uffef"
+_STEP = r"(?:\.\.(?=[/\\])|\.{0,2}[\w+@%~-]++(?:\.[\w+@%~-]++)*+)"  # of a file path
+# Each group stands behind one test of the first character, so that most positions of a text fail at once.
+_QUOTED = (
     r"`[^`\n]{1,200}`",
-    r"(?:https?|ftp|file)://[^\s<>\"\u3000-\u303f\uff00-\uffef]++(?<![.,;:!?)\]}'])",
-    r"(?:https?|ftp|file)://[^\s<>\"\u3000-\u303f\uff00-\uffef]*[^\s<>\"\u3000-\u303f\uff00-\uffef.,;:!?)\]}']",
-    r"(?<![\w.+-])[\w.+-]{1,64}@[A-Za-z0-9-]++(?:\.[A-Za-z0-9-]++)++",
     r"(?<![\w\"])\"(?=[^\s\"])[^\"]{1,80}(?<=\S)\"(?!\w)",
     r"\u201c[^\u201c\u201d]{1,80}\u201d|\u00ab[^\u00ab\u00bb]{1,80}\u00bb|\u201e[^\u201e\u201c\u201d]{1,80}[\u201c\u201d]",
     r"\u300c[^\u300c\u300d]{1,80}\u300d|\u300e[^\u300e\u300f]{1,80}\u300f|\u2018[^\u2018\u2019]{1,80}\u2019(?!\w)",
-    rf"(?<![\w])\d{{1,2}}(?:st|nd|rd|th)?\s(?:of\s)?{_MONTH}(?:,?\s\d{{4}}\b)?",
-    rf"(?<![\w]){_MONTH}\s\d{{1,4}}(?:st|nd|rd|th)?\b(?:,\s\d{{4}}\b)?(?:\s\d{{4}}\b)?",
-    r"(?<![\w])(?:No|Nos|Fig|Figs|Eq|Sec|Ch|Vol|Art|[Pp]p?)\.\s?\d[\w.]{0,12}(?<=\w)",
-    r"(?<![\w])(?:Figure|Table|Section|Chapter|Article|Part|Page|Step|Appendix|Equation)\s\d[\w.]{0,12}(?<=\w)",
-    r"(?<![\w./\\~-])(?:[A-Za-z]:|~|\.{1,2})?[/\\](?:[\w.+@%~-]++[/\\]?)++(?<![.])",
-    r"(?<![A-Za-z0-9_])(?=[A-Za-z0-9_]*[A-Za-z_])[A-Za-z0-9_]++(?:(?:[._/\\@:+#~%&=-]|::|->)[A-Za-z0-9_]++)++(?:\(\))?",
-    r"(?<![A-Za-z0-9_])(?:[A-Za-z0-9]*_[A-Za-z0-9_]+|[A-Za-z]?[a-z]++[A-Z][A-Za-z0-9]*+|[A-Za-z]++\d[A-Za-z0-9]*+)(?:\(\))?",
-    rf"(?<![\w.,])(?:(?:US|A|C|NZ|HK)?[$\u20ac\u00a3\u00a5\u20b9\u20bd]\s?|[A-Z]{{3}}\s(?=\d)|[+\u00b1~\u2248<>\u2264\u2265-]\s?(?=[\d$]))?"
-    rf"(?<!\d){_NUMBER}(?:[-\s]?{_UNIT}(?:\s?/\s?[a-z]{{1,8}}\b)?)?",
 )
-_PROTECTED = re.compile("|".join(f"(?:{pattern})" for pattern in _PATTERNS))
+_WORDY = (  # begin with a letter, a digit or an underscore, and not inside a word
+    rf"(?:https?|ftp|file)://[^\s<>\"{_WIDE}]*[^\s<>\"{_WIDE}.,;:!?)\]}}']",
+    r"(?<![.+-])[\w.+-]{1,64}+@[A-Za-z0-9-]++(?:\.[A-Za-z0-9-]++)++",
+    rf"\d{{1,2}}(?:st|nd|rd|th)?\s(?:of\s)?{_MONTH}(?:,?\s\d{{4}}\b)?",
+    rf"{_MONTH}\s\d{{1,4}}(?:st|nd|rd|th)?\b(?:,\s\d{{4}}\b)?(?:\s\d{{4}}\b)?",
+    r"(?:No|Nos|Fig|Figs|Eq|Sec|Ch|Vol|Art|[Pp]p?)\.\s?\d[\w.]{0,12}(?<=\w)",
+    r"(?:Figure|Table|Section|Chapter|Article|Part|Page|Step|Appendix|Equation)\s\d[\w.]{0,12}(?<=\w)",
+    rf"[A-Za-z]:(?:[/\\]{_STEP})++",
+    r"(?=[A-Za-z0-9_]*+[-._/\\@:+#~%&=])(?=\d*+[A-Za-z_]|\d++[-._/\\@:+#~%&=][\w./:-]{0,40}?[A-Za-z])"
+    r"[A-Za-z0-9_]++(?:(?:[._/\\@:+#~%&=-]|::|->)[A-Za-z0-9_]++)++(?:\(\))?",
+    r"(?:[A-Za-z0-9]*+_[A-Za-z0-9_]++|[A-Za-z]?[a-z]++[A-Z][A-Za-z0-9]*+|[A-Za-z]++\d[A-Za-z0-9]*+)(?:\(\))?",
+    rf"[A-Z]{{3}}\s{_NUMBER}",
+    rf"(?:US|A|C|NZ|HK)[$]\s?{_NUMBER}(?:\s?{_UNIT})?",
+    rf"(?<![.,]){_NUMBER}(?:[-\s]?{_UNIT}(?:\s?/\s?[a-z]{{1,8}}\b)?)?",
+)
+_SIGNED = (  # begin with a sign
+    rf"(?<![\w./\\~-])(?:~|\.{{1,2}})?(?:[/\\]{_STEP})++[/\\]?",
+    rf"(?<![\w.,])(?:[$\u20ac\u00a3\u00a5\u20b9\u20bd]|[+\u00b1~\u2248<>\u2264\u2265-]\s?[$\u20ac\u00a3]?)\s?{_NUMBER}(?:[-\s]?{_UNIT})?",
+)
+_PROTECTED = re.compile(
+    rf"(?=[`\"\u201c\u00ab\u201e\u300c\u300e\u2018])(?:{'|'.join(_QUOTED)})"
+    rf"|(?<![A-Za-z0-9_])(?=[A-Za-z0-9_])(?:{'|'.join(_WORDY)})"
+    rf"|(?=[$\u20ac\u00a3\u00a5\u20b9\u20bd+\u00b1~\u2248<>\u2264\u2265./\\-])(?:{'|'.join(_SIGNED)})"
+)
 _NEGATION = re.compile(
     r"(?<!\w)(?:(?i:not|no|never|without|cannot|neither|nor|non|hardly|nicht|keine?[nmrs]?|nie|niemals|ohne|pas|jamais|nunca"
     r"|n\u00e3o|\u043d\u0435|\u043d\u0438|\u0431\u0435\u0437|\u0644\u0627|\u0644\u0645|\u0644\u0646)|\w{1,12}n['\u2019]t)(?:\s{1,3}(?i:not|no|any|be|been|a|an|the|yet)){0,2}\s{1,3}[\w'\u2019-]{1,40}"

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 from gist_core.passage import Span
-from gist_core.segment.cut import cut_unmarked
+from gist_core.segment.cut import SHORT, cut_unmarked
 from gist_core.segment.values import CLOSERS, WIDE_CLOSERS
 
 # A stop of a script with spaces counts before a space only; the look-behind keeps a run of stops from being tried
@@ -16,6 +15,7 @@ _STOP = re.compile(
     rf"|[\u061f\u06d4\u0964\u0965\u104b\u1362\u17d4\u0589]++[{CLOSERS}]{{0,4}}+"
     rf"|[\u3002\uff01\uff1f\uff61\ufe52]++(?P<wide>[{WIDE_CLOSERS}]{{0,4}}+)"
 )
+_INK = re.compile(r"\s*+")
 _NEXT = re.compile(r"\s*+[\"'\u201c\u2018\u00ab(\[*_]{0,4}+(?P<word>[\w']{0,20}+)")
 _QUOTE_GOES_ON = re.compile(r"[\u3068\u3063\u306a\u306e\u3001\uff0c\u3092\u304c\u306f\u306b\u3082]")
 _BEFORE = re.compile(r"[^\s(\[\"'\u201c\u2018\u00ab/\u2014\u2013-]*\Z")
@@ -47,15 +47,24 @@ _STARTERS = _set(
 )
 
 
-def sentences(text: str, start: int, end: int, body: int) -> Iterator[Span]:
+def sentences(text: str, start: int, end: int, body: int) -> list[Span]:
     """Sentences of the block ``text[start:end]``; no stop before ``body`` counts (a list marker's). Bounds are non-blank."""
+    out: list[Span] = []
     at = start
     for found in _STOP.finditer(text, body, end):
         stop = found.end()
         if stop < end and _ends(text, found, at, end):
-            yield from cut_unmarked(text, at, stop)
-            at = stop
-    yield from cut_unmarked(text, at, end)
+            _add(out, text, at, stop)
+            at = _INK.match(text, stop, end).end()  # type: ignore[union-attr]  # matches anywhere
+    _add(out, text, at, end)
+    return out
+
+
+def _add(out: list[Span], text: str, start: int, end: int) -> None:
+    if end - start <= SHORT:
+        out.append(Span(start, end))
+    else:
+        out.extend(cut_unmarked(text, start, end))
 
 
 def _ends(text: str, found: re.Match[str], at: int, end: int) -> bool:
