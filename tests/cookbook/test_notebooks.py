@@ -33,7 +33,7 @@ def test_notebook_runs(path, monkeypatch):
         monkeypatch.setenv(name, "1")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(entry for entry in sys.path if entry))
     notebook = nbformat.read(path, as_version=4)
-    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(COOKBOOK)}}).execute()
+    NotebookClient(notebook, timeout=900, resources={"metadata": {"path": str(COOKBOOK)}}).execute()
     shown = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
     assert any("gist-result" in output.get("data", {}).get("text/html", "") for output in shown)
     assert not [output for output in shown if output.output_type == "stream" and "GistWarning" in output.text]
