@@ -60,7 +60,9 @@ def _compiled(item: str | bytes | re.Pattern[Any]) -> re.Pattern[str]:
             hint="Mend it, or use re.escape() to keep the literal text.",
         ) from error
     if not isinstance(pattern.pattern, str):
-        raise InvalidInputError(f"keep has the pattern {pattern.pattern!r}, which searches bytes.", hint="Pass a str pattern.")
+        raise InvalidInputError(
+            f"keep has the pattern {pattern.pattern!r}, which searches bytes.", hint="Pass a str pattern."
+        )
     return pattern
 
 

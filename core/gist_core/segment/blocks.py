@@ -61,7 +61,9 @@ def _heading_stop(text: str, rows: list[Line], at: int, *, after_item: bool) -> 
     if line.end - line.start > _TITLE_LENGTH or _ENDS_LIKE_TEXT.search(text, line.start, line.end):
         return 0
     title = text[line.start : line.end]
-    named = _NAMED_HEADING.match(title) or (_DEEP_NUMBER.match(title) and _starts_like_title(title.lstrip("0123456789. \t")))
+    named = _NAMED_HEADING.match(title) or (
+        _DEEP_NUMBER.match(title) and _starts_like_title(title.lstrip("0123456789. \t"))
+    )
     return at + 1 if named or _is_title(title, line, follower, after_item=after_item) else 0
 
 
@@ -117,5 +119,3 @@ def _interrupts(text: str, rows: list[Line], at: int) -> bool:
 
 def _next_is_separator(rows: list[Line], at: int) -> bool:
     return at + 1 < len(rows) and rows[at + 1].tag in ("separator", "separator1") and not rows[at + 1].blank_before
-
-

@@ -13,7 +13,9 @@ MAX_CHARACTERS = 1200
 
 SHORT = 60  # characters; nothing so short is cut
 _LOW, _HIGH = 300, 600  # a piece's characters; the search goes back at most _HIGH - _LOW, so the work stays linear
-_MARK = re.compile(rf"(?s).{{{_LOW},{_HIGH}}}(?:(?<=[;:,\u2014\u2013\u060c\u061b.!?])(?=\s)|(?<=[\u3001\uff0c\uff1b\uff1a]))")
+_MARK = re.compile(
+    rf"(?s).{{{_LOW},{_HIGH}}}(?:(?<=[;:,\u2014\u2013\u060c\u061b.!?])(?=\s)|(?<=[\u3001\uff0c\uff1b\uff1a]))"
+)
 _SPACE = re.compile(rf"(?s).{{{_LOW},{_HIGH}}}(?=\s)")
 _WHOLE = re.compile(rf"(?s).{{{_LOW},{_HIGH}}}(?<!\u200d)(?![{GLUE}])")
 _LINE = re.compile(rf"(?s).{{1,{_HIGH}}}(?=[{EOL}]|\Z)")

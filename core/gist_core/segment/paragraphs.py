@@ -28,7 +28,9 @@ def paragraph(text: str, rows: list[Line]) -> list[Block]:
 
 
 def _block(first: Line, last: Line) -> Block:
-    return Block(Kind.SENTENCE, first.start, last.end, first.tag_end if first.tag in ("number", "turn") else first.start)
+    return Block(
+        Kind.SENTENCE, first.start, last.end, first.tag_end if first.tag in ("number", "turn") else first.start
+    )
 
 
 def _is_verse(text: str, rows: list[Line]) -> bool:

@@ -34,11 +34,13 @@ _TITLES = _set(
 )
 # Only before a number.
 _NUMBERED = _set(
-    "no nos nr num fig figs eq eqs sec sect ch chap vol vols p pp par para art tab ref refs ed app pt pts ex n c "
+    "no nos nr num fig figs eq eqs sec sect ch chap vol vols p pp par para art tab ref refs ed app pt pts ex "
     "jan feb mar apr jun jul aug sep sept oct nov dec mon tue tues wed thu thur thurs fri sat sun min max abs ver"
 )
 # At a sentence's end only before a word that likely starts one.
-_NAMES = _set("inc ltd co corp llc bros jr sr dept est ave blvd rd al plc gmbh ph.d phd m.d b.a m.a univ intl natl govt")
+_NAMES = _set(
+    "inc ltd co corp llc bros jr sr dept est ave blvd rd al plc gmbh ph.d phd m.d b.a m.a univ intl natl govt"
+)
 _ANY_CAPITAL = _set("a.m p.m etc usw")
 _STARTERS = _set(
     "the a an this that these those it he she they we i you there here in on at for from with by as after before when while "
@@ -89,13 +91,14 @@ def _period_ends(text: str, found: re.Match[str], at: int, word: str) -> bool:
     token = before[0] if before else ""
     name = token.lower()
     starter = word[:1].isupper() and word.lower() in _STARTERS
-    if name in _TITLES:
+    initial = len(token) == 1 and token.isupper() and token != "I"
+    if name in _TITLES and not initial:
         return False
-    if name in _NUMBERED:
+    if name in _NUMBERED and not initial:
         return not (word[:1].isdigit() or word[:1].islower())
     if name in _ANY_CAPITAL:
         return not word[:1].islower() and not word[:1].isdigit()
-    if name in _NAMES or _DOTTED.fullmatch(token) or (len(token) == 1 and token.isupper() and token != "I"):
+    if name in _NAMES or _DOTTED.fullmatch(token) or initial:
         return starter
     if token.isdigit() and before is not None and before.start() <= at and len(token) < 4:
         return False  # an enumeration's number

@@ -36,7 +36,9 @@ def tab_table(text: str, rows: list[Line], at: int) -> Found | None:
     if not tabs:
         return None
     stop = at + 1
-    while stop < len(rows) and not rows[stop].blank_before and text.count("\t", rows[stop].start, rows[stop].end) == tabs:
+    while (
+        stop < len(rows) and not rows[stop].blank_before and text.count("\t", rows[stop].start, rows[stop].end) == tabs
+    ):
         stop += 1
     if stop - at < (3 if tabs == 1 else 2):
         return None
