@@ -1,6 +1,6 @@
 """The one checkpoint format of all kinds: ``gist.json`` (kind, versions, config), ``model.safetensors``, ``tokenizer.json``.
 
-Matrices may be stored as int8 with one scale a row (``<name>.scale``); they are restored in float32 when read.
+Matrices may be stored as int8 with one scale a row (``<name>.int8_scale``); they are restored in float32 when read.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from gist_core.errors import CheckpointError
 
 FORMAT_VERSION = 1
 CONFIG, WEIGHTS, TOKENIZER = "gist.json", "model.safetensors", "tokenizer.json"
-_SCALE = ".scale"
+_SCALE = ".int8_scale"
 Tensors = Mapping[str, NDArray[Any]]
 
 

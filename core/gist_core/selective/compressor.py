@@ -111,24 +111,35 @@ class SelectiveCompressor:
         return prepare(texts, call.query, parts.tokenizer, config.window_tokens, config.query_tokens)
 
     def _finish(self, call: _Call, prepared: Prepared, scores: Sequence[WindowScores]) -> list[Compressed]:
+        units, keep = self._rate(prepared, scores)
+        return _results(call, units, self._choose(call, prepared, units, keep), self.model_id)
+
+    def allocations(self, passages: Sequence[Passage], query: str | None, budgets: Sequence[Budget]) -> list[Allocation]:
+        """Score once and choose under several budgets, for evaluation and for finding a budget."""
+        calls = [_check(passages, query, budget, (), allow_empty=False) for budget in budgets]
+        if not calls:
+            return []
+        prepared = self._prepare(calls[0])
+        units, keep = self._rate(prepared, self._engine().worker.submit(prepared.items).result())
+        return [self._choose(call, prepared, units, keep) for call in calls]
+
+    def _rate(self, prepared: Prepared, scores: Sequence[WindowScores]) -> tuple[list[list[Unit]], Floats]:
         from gist_core.selective.signals import signals
 
-        parts = self._engine().parts
-        mode = "query" if len(prepared.query) else "free"
         found = signals(prepared, scores)
-        logits = parts.fusions[mode](found.units)
-        units = _units(prepared, logits)
-        plan = allocate(
+        return _units(prepared, self._engine().parts.fusions[_mode(prepared)](found.units)), found.keep
+
+    def _choose(self, call: _Call, prepared: Prepared, units: list[list[Unit]], keep: Floats) -> Allocation:
+        return allocate(
             [p.text for p in call.passages],
             units,
             _in_logits(call.budget),
             token_counter(call.budget.tokenizer),
             keep=call.keep,
             allow_empty=call.allow_empty,
-            finer=_finer(call.passages, prepared, found.keep),
-            length_exponent=parts.length_exponent[mode],
+            finer=_finer(call.passages, prepared, keep),
+            length_exponent=self._engine().parts.length_exponent[_mode(prepared)],
         )
-        return _results(call, units, plan, self.model_id)
 
     def _engine(self) -> Engine:
         with self._lock:
@@ -151,11 +162,15 @@ class SelectiveCompressor:
 
 
 def _check(
-    passages: Sequence[Passage], query: str | None, budget: Budget, keep: Sequence[KeepItem], allow_empty: object
+    passages: Sequence[Passage], query: str | None, budget: Budget, keep: Sequence[KeepItem], allow_empty: bool
 ) -> _Call:
     began = time.perf_counter()
     check_call(passages, query, budget, keep)
-    return _Call(passages, query, budget, resolve_keep(passages, keep), bool(allow_empty), began)
+    return _Call(passages, query, budget, resolve_keep(passages, keep), allow_empty, began)
+
+
+def _mode(prepared: Prepared) -> str:
+    return "query" if len(prepared.query) else "free"
 
 
 def _in_logits(budget: Budget) -> Budget:

@@ -1,0 +1,52 @@
+"""The quality measurement of the default model: which sets, which systems. ``gist evaluate`` runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from gist_core.allocation import Allocation
+from gist_core.budget import Budget
+from gist_core.evaluation.baselines import MiniLM, bm25, head, select
+from gist_core.evaluation.report import markdown
+from gist_core.evaluation.runner import System, read_rows, run
+from gist_core.evaluation.tasks import Case, load_cases
+from gist_core.records import Split
+from gist_core.selective.compressor import SelectiveCompressor
+
+SETS: dict[str, int | None] = {
+    "nq20_even": None,
+    "nolicence_squadshifts_new_wiki_10doc": None,
+    "hotpotqa_train100": None,
+    "covidqa": 100,
+    "fairytaleqa": 120,
+    "qmsum_train": 50,
+}
+
+
+def model_system(compressor: SelectiveCompressor) -> System:
+    """The model as a system: scored once a case, chosen under each budget."""
+
+    def system(case: Case, budgets: Sequence[Budget]) -> list[Allocation]:
+        return compressor.allocations(case.passages, case.query, budgets)
+
+    return system
+
+
+def baselines(encoder: str | None) -> dict[str, System]:
+    """The systems measured beside the model; those of all-MiniLM-L6-v2 only where its folder is given."""
+    scores = {"head": head, "bm25": bm25}
+    if encoder:
+        mini = MiniLM(encoder)
+        scores |= {"minilm sentences": mini.sentence, "minilm sentences + passages": mini.sentence_and_passage}
+    return {name: (lambda case, budgets, f=score: select(case, budgets, f)) for name, score in scores.items()}
+
+
+def measure(data: Path, out: Path, systems: dict[str, System], sets: dict[str, int | None], split: Split) -> str:
+    """Run the systems over the sets, append rows to ``out/rows.jsonl``, write and return ``out/report.md``."""
+    rows = out / "rows.jsonl"
+    for name, limit in sets.items():
+        run(load_cases(data, name, split, limit), systems, rows)
+    text = markdown(read_rows(rows))
+    (out / "report.md").write_text(text, encoding="utf-8")
+    return text

@@ -1,0 +1,68 @@
+"""A trained network -> the checkpoint that ships: vocabulary trimmed, fusion learned, matrices in int8."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+from tokenizers import Tokenizer
+
+from gist_core.evaluation.tasks import load_cases
+from gist_core.records import read_records
+from gist_core.selective.engine import Parts, load_parts, save_parts, start_engine
+from gist_core.selective.fusion import untrained
+from gist_core.selective.model import SelectiveModel
+from gist_core.training.fusion import choose_exponent, fit_fusion, rate_cases
+from gist_core.training.mix import SELECTIVE_MIX
+from gist_core.training.vocabulary import trim_vocabulary
+
+FUSION_CASES = {
+    "nq20_even": 110,
+    "nolicence_squadshifts_new_wiki_10doc": 110,
+    "nolicence_squadshifts_reddit": 150,
+    "fairytaleqa": 70,
+    "covidqa": 24,
+    "qmsum_train": 16,
+    "friendsqa": 120,
+    "policyqa": 120,
+    "xquad": 120,
+    "jaquad": 100,
+}
+FREE_CASES = {"nolicence_squadshifts_new_wiki": 200, "fairytaleqa": 40, "covidqa": 8, "qmsum_train": 8, "friendsqa": 100}
+
+
+def export_selective(
+    model: SelectiveModel, tokenizer: Tokenizer, data: Path, out: Path, *, name: str, version: str, vocabulary: int
+) -> None:
+    """Write the checkpoint. The fusion is fitted to the stored int8 weights, not to the full precision ones."""
+    trimmed, smaller = trim_vocabulary(model, tokenizer, _texts(data), vocabulary)
+    parts = Parts(trimmed, smaller, {m: untrained() for m in ("query", "free")}, {"query": 0.0, "free": 0.0})
+    with tempfile.TemporaryDirectory() as temporary:
+        draft = Path(temporary) / "draft"
+        save_parts(draft, parts, name, version, int8=True)
+        fitted = fit(draft, data)
+    save_parts(out, replace(parts, fusions=fitted.fusions, length_exponent=fitted.length_exponent), name, version, int8=True)
+
+
+def fit(folder: Path, data: Path) -> Parts:
+    """The parts of a checkpoint with both fusions learned anew on the validation split."""
+    parts = load_parts(folder)
+    engine = start_engine(parts, "auto")
+    fusions, exponents = {}, {}
+    for mode, mix in (("query", FUSION_CASES), ("free", FREE_CASES)):
+        cases = [c for name, limit in mix.items() for c in load_cases(data, name, "validation", limit)]
+        rated = rate_cases(engine, cases, with_query=mode == "query")
+        fusions[mode] = fit_fusion(rated)
+        exponents[mode] = choose_exponent(rated, fusions[mode])
+    return replace(parts, fusions=fusions, length_exponent=exponents)
+
+
+def _texts(data: Path, records: int = 400) -> Iterator[str]:
+    """Documents of every set of the mix, to count word pieces in."""
+    for name in SELECTIVE_MIX:
+        for record in islice(read_records(data, name), records):
+            yield " ".join(d["text"] for d in record["documents"][:20])
+            yield record["query"] or ""

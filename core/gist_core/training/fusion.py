@@ -1,0 +1,140 @@
+"""Learn how the signals of a unit add up, on the validation split: what the network has not been trained on.
+
+The loss is the listwise one of the network plus a binary one that calibrates the score as a probability; every
+set weighs the same. Then the length exponent is chosen: how much a unit's size counts against it when the
+budget is short.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from gist_core.evaluation.metrics import share_inside
+from gist_core.evaluation.tasks import Case
+from gist_core.passage import Span
+from gist_core.selective.engine import Engine
+from gist_core.selective.fusion import SIGNALS, Fusion
+from gist_core.selective.signals import prepare, signals
+
+Floats = NDArray[np.float32]
+EXPONENTS = (0.0, 0.15, 0.3, 0.45, 0.6, 0.8, 1.0)
+RATES = (4, 10, 20)
+
+
+@dataclass(frozen=True, slots=True)
+class Rated:
+    """The units of one case: ``signals`` (U, F), ``evidence`` (U,) 0 or 1, ``sizes`` (U,) in tokens."""
+
+    set: str
+    signals: Floats
+    evidence: Floats
+    sizes: Floats
+
+
+def rate_cases(engine: Engine, cases: Sequence[Case], *, with_query: bool) -> list[Rated]:
+    """Signals and labels of every unit of the cases; cases without labelled evidence are left out."""
+    rated = []
+    for case in cases:
+        if not any(case.evidence):
+            continue
+        parts = engine.parts
+        config, texts = parts.model.config, [p.text for p in case.passages]
+        query = case.query if with_query else None
+        made = prepare(texts, query, parts.tokenizer, config.window_tokens, config.query_tokens)
+        found = signals(made, engine.worker.submit(made.items).result())
+        spans = [(i, s.span) for i, group in enumerate(made.segments) for s in group]
+        evidence = np.array([_is_evidence(span, case.evidence[i]) for i, span in spans], dtype=np.float32)
+        sizes = np.bincount(made.cut.tokens.unit, minlength=len(spans)).astype(np.float32)
+        if evidence.any():
+            rated.append(Rated(case.set, found.units, evidence, sizes))
+    return rated
+
+
+def _is_evidence(span: Span, evidence: Sequence[Span]) -> bool:
+    for e in evidence:
+        inside, _ = share_inside([e], [span])
+        if inside >= 0.5 * min(e.end - e.start, span.end - span.start):
+            return True
+    return False
+
+
+class _Network(nn.Module):
+    def __init__(self, signal_count: int, hidden: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(signal_count, 1)
+        self.hidden = nn.Linear(signal_count, hidden)
+        self.output = nn.Linear(hidden, 1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        mixed: Tensor = self.linear(x) + self.output(torch.tanh(self.hidden(x)))
+        return mixed.squeeze(-1)
+
+
+def fit_fusion(rated: Sequence[Rated], *, hidden: int = 8, steps: int = 800, seed: int = 13) -> Fusion:
+    """Fit on all cases at once with Adam; deterministic for a seed."""
+    torch.manual_seed(seed)
+    x = torch.from_numpy(np.concatenate([r.signals for r in rated]))
+    mean, scale = x.mean(0), x.std(0).clamp(min=1e-3)
+    x = (x - mean) / scale
+    target = torch.from_numpy(np.concatenate([r.evidence for r in rated]))
+    group = torch.repeat_interleave(torch.tensor([len(r.evidence) for r in rated]))
+    share = _set_shares(rated)
+    network = _Network(len(SIGNALS), hidden)
+    nn.init.normal_(network.output.weight, std=0.05)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=0.02, weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    for _ in range(steps):
+        logits = network(x)
+        calibration = nn.functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
+        per_case = torch.zeros(len(rated)).index_add(0, group, calibration) / torch.bincount(group)
+        loss = _weighted_ranking(logits, target, group, share) + 2.0 * (per_case * share).sum()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+    state = {k: v.detach().numpy() for k, v in network.state_dict().items()}
+    return Fusion(
+        mean.numpy(),
+        scale.numpy(),
+        state["linear.weight"][0].copy(),
+        np.ascontiguousarray(state["hidden.weight"].T),
+        state["hidden.bias"],
+        state["output.weight"][0].copy(),
+        state["linear.bias"],
+    )
+
+
+def _set_shares(rated: Sequence[Rated]) -> Tensor:
+    names = [r.set for r in rated]
+    shares = torch.tensor([1.0 / names.count(n) for n in names])
+    return shares / shares.sum()
+
+
+def _weighted_ranking(logits: Tensor, target: Tensor, group: Tensor, share: Tensor) -> Tensor:
+    weights = (logits - logits.detach().max()).clamp(min=-60).exp()
+    mass = torch.zeros(len(share)).index_add(0, group, weights)
+    good = torch.zeros(len(share)).index_add(0, group, weights * target)
+    return -((good + 1e-30) / (mass + 1e-30)).log().mul(share).sum()
+
+
+def choose_exponent(rated: Sequence[Rated], fusion: Fusion) -> float:
+    """The length exponent under which the cases keep most evidence, averaged over rates and sets."""
+    share = _set_shares(rated).numpy()
+    kept = {
+        a: float(np.dot(share, [_evidence_kept(r, fusion(r.signals), a) for r in rated])) for a in EXPONENTS
+    }
+    return max(kept, key=kept.__getitem__)
+
+
+def _evidence_kept(rated: Rated, logits: Floats, exponent: float) -> float:
+    order = np.argsort(-(logits - exponent * np.log(np.maximum(rated.sizes, 1))), kind="stable")
+    before = np.cumsum(rated.sizes[order])
+    weight = rated.evidence[order] * rated.sizes[order]
+    total = max(float(weight.sum()), 1e-9)
+    return float(np.mean([weight[before <= rated.sizes.sum() / rate].sum() / total for rate in RATES]))
