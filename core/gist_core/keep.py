@@ -53,7 +53,7 @@ def _sorted_out(keep: Sequence[KeepItem]) -> tuple[list[re.Pattern[str]], list[A
 
 def _compiled(item: str | bytes | re.Pattern[Any]) -> re.Pattern[str]:
     try:
-        pattern = re.compile(item)
+        pattern: re.Pattern[Any] = re.compile(item)
     except (re.error, RecursionError, OverflowError) as error:
         raise InvalidInputError(
             f"keep has the pattern {item!r}, which is not a regular expression: {error}.",
@@ -84,7 +84,7 @@ def _own(passage: Passage, where: str) -> list[Any]:
     return list(own)
 
 
-def _checked(item: Any, size: int, where: str) -> Span:  # noqa: ANN401  # whatever the caller's metadata holds
+def _checked(item: Any, size: int, where: str) -> Span:  # whatever the caller's metadata holds
     pair = tuple(item) if isinstance(item, list | tuple) else ()
     if len(pair) != 2 or not all(isinstance(at, int) and not isinstance(at, bool) for at in pair):
         raise InvalidInputError(f"{where}: {item!r} is not a span.", hint="Give [start, end] as two integers.")

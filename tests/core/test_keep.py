@@ -14,7 +14,7 @@ from gist_core.passage import Passage, Span
 TEXT = "Pay 300 euros by 5 May, or 400 later."
 
 
-def passage(text: str = TEXT, keep: Any = None) -> Passage:  # noqa: ANN401  # wrong types are the point
+def passage(text: str = TEXT, keep: Any = None) -> Passage:  # wrong types are the point
     return Passage(id="p", text=text, metadata={} if keep is None else {"keep": keep})
 
 
@@ -46,7 +46,7 @@ def test_patterns_search_every_passage() -> None:
 
 
 @pytest.mark.parametrize("own", [[[0, 3]], [(0, 3)], [Span(0, 3)], ((0, 3),)])
-def test_metadata(own: Any) -> None:  # noqa: ANN401
+def test_metadata(own: Any) -> None:
     assert kept(["400"], passage(keep=own), passage()) == [["Pay", "400"], ["400"]]
 
 
@@ -72,7 +72,7 @@ def test_no_passages() -> None:
         (None, "NoneType"),
     ],
 )
-def test_wrong_items(items: Any, named: str) -> None:  # noqa: ANN401
+def test_wrong_items(items: Any, named: str) -> None:
     with pytest.raises(InvalidInputError, match=re.escape(named)) as caught:
         resolve_keep([passage()], items)
     assert caught.value.hint
@@ -81,7 +81,7 @@ def test_wrong_items(items: Any, named: str) -> None:  # noqa: ANN401
 @pytest.mark.parametrize(
     "own", ["abc", 5, {"a": 1}, [[0]], [[0, 1, 2]], [[0, 99]], [["0", "1"]], [[True, 2]], [None], Span(0, 3)]
 )
-def test_wrong_metadata(own: Any) -> None:  # noqa: ANN401
+def test_wrong_metadata(own: Any) -> None:
     with pytest.raises(InvalidInputError, match="'p'"):
         resolve_keep([passage(keep=own)], [])
 

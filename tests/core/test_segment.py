@@ -176,10 +176,14 @@ def test_blank_has_no_units(text: str) -> None:
 HOSTILE = [
     unit * (6_000 // len(unit))
     for unit in (
-        "a", "word ", "\n", "a\n", "A\n", ".", ". ", "a. ", '"', '"a ', "`", "`a", "1", "1.", "1,", "1 ", "1--", "-", "- ", "/", "/a",
-        "a/", "\\", "http://", "http://.", "a@", "_", "a_", "aA", "not ", "n't ", "(", "[1] ", "|", "|-", "|--\n", "# a\n", "==\n",
-        "```\n", "\t", "a\tb\n", "    word word\n\n", "中", "中。", "ア", "ก", "กก ", "\u0301", "\u200d", "\ud83d", "\ud83d\ude00", "\0", "😀",
-        "“", "「", "May ", "$", "A: ", "A b ", ",", "—", "and ", "ab.\r\n", "- a\n", "1. a\n", "J. ", "../", "~", "\x1c", "a\u0301",
+        "a", "word ", "\n", "a\n", "A\n", ".", ". ", "a. ", '"', '"a ', "`", "`a", "1", "1.", "1,",
+        "1 ", "1--", "-", "- ", "/", "/a",
+        "a/", "\\", "http://", "http://.", "a@", "_", "a_", "aA", "not ", "n't ", "(", "[1] ", "|",
+        "|-", "|--\n", "# a\n", "==\n",
+        "```\n", "\t", "a\tb\n", "    word word\n\n", "中", "中。", "ア", "ก", "กก ", "\u0301",
+        "\u200d", "\ud83d", "\ud83d\ude00", "\0", "😀",
+        "“", "「", "May ", "$", "A: ", "A b ", ",", "—", "and ", "ab.\r\n", "- a\n", "1. a\n",
+        "J. ", "../", "~", "\x1c", "a\u0301",
     )
 ]  # fmt: skip
 
@@ -211,8 +215,10 @@ def test_giant_sentence_is_cut_at_clause_marks() -> None:
 
 
 ALPHABET = st.sampled_from(
-    [*"aBz019 .,;:!?\n\r\t-–—*#|`\"'()[]{}_/\\@$%=<>~+。！？、「」“”؟।กア中不😀", "\u0301", "\u200d", "\ud83d", "\0", "\n\n", "    ",
-     "not ", "Dr. ", "1. ", "- ", "```\n", "|---|\n", " 5 kg ", "May 3, 2021", "http://a.b/", "x_y", "and ", "Bob: "]
+    [*"aBz019 .,;:!?\n\r\t-–—*#|`\"'()[]{}_/\\@$%=<>~+。！？、「」“”؟।กア中不😀", "\u0301", "\u200d",
+    "\ud83d", "\0", "\n\n", "    ",
+     "not ", "Dr. ", "1. ", "- ", "```\n", "|---|\n", " 5 kg ", "May 3, 2021", "http://a.b/",
+     "x_y", "and ", "Bob: "]
 )  # fmt: skip
 TEXTS = st.lists(ALPHABET, max_size=120).map("".join)
 
@@ -249,7 +255,10 @@ def test_parts_never_split_what_is_protected(text: str) -> None:
 
 
 def test_clauses() -> None:
-    text = 'The drug, which was tested on 5,200 rats (see Fig. 3, top), is not allowed because the "quality, as such" failed; it went on for long.'
+    text = (
+        "The drug, which was tested on 5,200 rats (see Fig. 3, top), is not allowed "
+        'because the "quality, as such" failed; it went on for long.'
+    )
     assert pieces(text, clauses(text, Span(0, len(text)))) == [
         "The drug, which was tested on 5,200 rats",
         "(see Fig. 3, top),",
@@ -271,7 +280,8 @@ def test_clauses_chinese() -> None:
 def test_words() -> None:
     text = 'On 3 May 2021 he paid $3,000 for 5.2 kg, did not allow "any of it" and left.'
     assert pieces(text, words(text, Span(0, len(text)))) == [
-        "On", "3 May 2021", "he", "paid", "$3,000", "for", "5.2 kg,", "did", "not allow", '"any of it"', "and", "left.",
+        "On", "3 May 2021", "he", "paid", "$3,000", "for", "5.2 kg,", "did", "not allow",
+        '"any of it"', "and", "left.",
     ]  # fmt: skip
 
 
@@ -286,10 +296,14 @@ def test_words_without_spaces_are_short() -> None:
 @pytest.mark.parametrize(
     "item",
     [
-        "5.2 kg", "$3,000", "12:30 pm", "3 May 2021", "May 3, 2021", "25 %", "10 km/h", "3 million dollars", "20 °C", "€5", "Fig. 3",
-        "snake_case", "camelCase", "550e8400-e29b-41d4-a716-446655440000", "2021-05-03", "v1.2.3", "1.2.3", "/usr/lib/x.so",
-        "src/a/b.py", "C:\\dir\\file.txt", "a.b@c.org", "https://a.org/x,y?z=1", "`a b c`", '"some words"', "“some words”", "«un mot»",
-        "not allowed", "didn't go", "no evidence", "never again", "without any doubt", "不会", "COVID-19", "obj.method()", "../x/y",
+        "5.2 kg", "$3,000", "12:30 pm", "3 May 2021", "May 3, 2021", "25 %", "10 km/h",
+        "3 million dollars", "20 °C", "€5", "Fig. 3",
+        "snake_case", "camelCase", "550e8400-e29b-41d4-a716-446655440000", "2021-05-03", "v1.2.3",
+        "1.2.3", "/usr/lib/x.so",
+        "src/a/b.py", "C:\\dir\\file.txt", "a.b@c.org", "https://a.org/x,y?z=1", "`a b c`",
+        '"some words"', "“some words”", "«un mot»",
+        "not allowed", "didn't go", "no evidence", "never again", "without any doubt", "不会",
+        "COVID-19", "obj.method()", "../x/y",
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("frame", ["Then {} came", "{}", "as ({}), too", "before {}. Then"])

@@ -32,8 +32,6 @@ def _block(text: str, rows: list[Line], at: int, *, after_item: bool) -> tuple[l
     line = rows[at]
     if line.tag == "fence":
         return fenced(text, rows, at)
-    if line.tag == "mark":
-        return [Block(Kind.HEADING, line.start, line.end, line.start)], at + 1
     if line.indent >= 4 and line.blank_before and not after_item and (found := indented(text, rows, at)):
         return found
     if found := pipe_table(text, rows, at) or tab_table(text, rows, at):
@@ -53,6 +51,8 @@ def _starts_item(text: str, line: Line) -> bool:
 def _heading_stop(text: str, rows: list[Line], at: int, *, after_item: bool) -> int:
     """The line behind the heading at ``at``; 0 if there is none."""
     line = rows[at]
+    if line.tag == "mark":
+        return at + 1
     follower = rows[at + 1] if at + 1 < len(rows) else None
     if follower is None or not line.blank_before:
         return 0

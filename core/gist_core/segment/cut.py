@@ -24,7 +24,7 @@ _UNSPACED_PIECE = re.compile(rf"(?s).{{{SHORT},200}}?(?<=[{UNSPACED}{CJK}])(?=\s
 
 
 def cut(text: str, start: int, end: int, *, lines: bool = False) -> Iterator[Span]:
-    """Spans of at most MAX_CHARACTERS that cover the non-blank text of ``text[start:end]``; at line ends first if ``lines``."""
+    """Spans of at most MAX_CHARACTERS over the non-blank text of ``text[start:end]``; ``lines`` prefers line ends."""
     while end - start > MAX_CHARACTERS:
         stop = _stop(text, start, end, lines=lines)
         yield from trimmed(text, start, stop)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 from gist_core.segment.lines import Line
 from gist_core.segment.values import Block, Kind
@@ -20,7 +21,7 @@ def paragraph(text: str, rows: list[Line]) -> list[Block]:
     verse = _is_verse(text, rows)
     width = max(line.end - line.start for line in rows)
     out, first = [], rows[0]
-    for above, line in zip(rows, rows[1:], strict=False):
+    for above, line in pairwise(rows):
         if verse or _meant(text, above, line, width):
             out.append(_block(first, above))
             first = line

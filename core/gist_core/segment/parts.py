@@ -29,7 +29,7 @@ _TOKEN = re.compile(
 
 
 def clauses(text: str, span: Span) -> list[Span]:
-    """The clauses of ``text[span]``: cut at clause marks, parentheses and conjunctions, none shorter than about three words.
+    """The clauses of ``text[span]``: cut at marks, parentheses and conjunctions, none under about three words.
 
     Sorted, disjoint, bounded by non-blank characters; together they cover the span's non-blank text. No protected span
     is split.

@@ -9,7 +9,10 @@ from gist_core.passage import Span, merge_spans
 MAX_PROTECTED = 300
 """Longer matches are not protected, in characters: something must remain that fits a budget."""
 
-_MONTH = r"(?:Jan(?:uary)?|Feb(?:ruary)?|Mar(?:ch)?|Apr(?:il)?|May|June?|July?|Aug(?:ust)?|Sept?(?:ember)?|Oct(?:ober)?|Nov(?:ember)?|Dec(?:ember)?)\b\.?"
+_MONTH = (
+    r"(?:Jan(?:uary)?|Feb(?:ruary)?|Mar(?:ch)?|Apr(?:il)?|May|June?|July?|Aug(?:ust)?"
+    r"|Sept?(?:ember)?|Oct(?:ober)?|Nov(?:ember)?|Dec(?:ember)?)\b\.?"
+)
 _NUMBER = r"\d++(?:[.,:/\u2019\u2013-]\d++)*+"
 _UNIT = (
     r"(?:%|\u2030|\u00b0\s?[CFK]?\b|\u20ac|\u00a3|\u00a5"

@@ -28,9 +28,10 @@ def _set(names: str) -> frozenset[str]:
 
 # Never at a sentence's end.
 _TITLES = _set(
-    "mr mrs ms mx dr prof rev hon gen col lt sgt capt cmdr cpt maj adm sen rep gov pres supt st ste mt ft messrs mme mlle "
-    "e.g i.e eg ie cf vs viz ca approx esp resp incl excl z.b d.h u.a bzw bspw evtl ggf sog dipl ing sr sra sres dra mons "
-    "attn asst assoc univ v"
+    "mr mrs ms mx dr prof rev hon gen col lt sgt capt cmdr cpt maj adm sen rep gov pres supt st ste mt ft messrs "
+    "mme mlle e.g i.e eg ie cf vs viz ca approx esp resp incl excl z.b d.h u.a bzw bspw evtl ggf "
+    "sog dipl ing sr sra sres "
+    "dra mons attn asst assoc univ v"
 )
 # Only before a number.
 _NUMBERED = _set(
@@ -41,16 +42,17 @@ _NUMBERED = _set(
 _NAMES = _set(
     "inc ltd co corp llc bros jr sr dept est ave blvd rd al plc gmbh ph.d phd m.d b.a m.a univ intl natl govt"
 )
-_ANY_CAPITAL = _set("a.m p.m etc usw")
+_TIMES = _set("a.m p.m etc usw")
 _STARTERS = _set(
-    "the a an this that these those it he she they we i you there here in on at for from with by as after before when while "
-    "if although but and or so however his her its their our my your who what where why how many most some all one no yes "
-    "then thus since during according both each another such other"
+    "the a an this that these those it he she they we i you there here in on at for from with by as after before "
+    "when while if although but and or so however his her its their our my your who what where why "
+    "how many most some all "
+    "one no yes then thus since during according both each another such other"
 )
 
 
 def sentences(text: str, start: int, end: int, body: int) -> list[Span]:
-    """Sentences of the block ``text[start:end]``; no stop before ``body`` counts (a list marker's). Bounds are non-blank."""
+    """Sentences of the block ``text[start:end]``; no stop before ``body`` counts (a list marker's)."""
     out: list[Span] = []
     at = start
     for found in _STOP.finditer(text, body, end):
@@ -86,22 +88,21 @@ def _ends(text: str, found: re.Match[str], at: int, end: int) -> bool:
 
 
 def _period_ends(text: str, found: re.Match[str], at: int, word: str) -> bool:
+    """Whether a single full stop ends the sentence, by the word before it and the ``word`` behind."""
     left = found.start()
     before = _BEFORE.search(text, max(at, left - 16), left)
-    token = before[0] if before else ""
-    name = token.lower()
-    starter = word[:1].isupper() and word.lower() in _STARTERS
-    initial = len(token) == 1 and token.isupper() and token != "I"
-    if name in _TITLES and not initial:
+    last = before[0] if before else ""
+    name, first = last.lower(), word[:1]
+    if (len(last) == 1 and "A" <= last <= "Z" and last != "I") or (name in _NAMES or _is_acronym(last, name)):
+        return first.isupper() and word.lower() in _STARTERS
+    if name in _TITLES:
         return False
-    if name in _NUMBERED and not initial:
-        return not (word[:1].isdigit() or word[:1].islower())
-    if name in _ANY_CAPITAL:
-        return not word[:1].islower() and not word[:1].isdigit()
-    if name in _NAMES or _DOTTED.fullmatch(token) or initial:
-        return starter
-    if token.isdigit() and before is not None and before.start() <= at and len(token) < 4:
+    if name in _NUMBERED or name in _TIMES:
+        return not (first.isdigit() or first.islower())
+    if last.isdigit() and len(last) < 4 and left - len(last) <= at:
         return False  # an enumeration's number
-    if word[:1].islower():
-        return len(token) >= 3 and token.isalnum() and not found["close"]
-    return True
+    return not first.islower() or (len(last) >= 3 and last.isalnum() and not found["close"])
+
+
+def _is_acronym(last: str, name: str) -> bool:
+    return _DOTTED.fullmatch(last) is not None and name not in _TITLES and name not in _TIMES

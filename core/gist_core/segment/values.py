@@ -45,7 +45,10 @@ class Block(NamedTuple):
 # Characters that end a line, inside a character class.
 EOL = "\n\r\x0b\x0c\x85\u2028\u2029"
 # Scripts written without spaces, and those of them that also have no sentence marks.
-CJK = "\u2e80-\u2fdf\u3005-\u3007\u3021-\u3029\u3040-\u30ff\u31f0-\u31ff\u3400-\u9fff\uf900-\ufaff\uff66-\uff9f\U00020000-\U000323af"
+CJK = (
+    "\u2e80-\u2fdf\u3005-\u3007\u3021-\u3029\u3040-\u30ff\u31f0-\u31ff\u3400-\u9fff"
+    "\uf900-\ufaff\uff66-\uff9f\U00020000-\U000323af"
+)
 UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"
 # Quotes and brackets that may close after a stop.
 CLOSERS = "\"'\u201d\u2019\u00bb\u203a)\\]}*_"
