@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from gist_core.allocation import Allocation
@@ -11,7 +12,10 @@ from gist_core.evaluation.baselines import MiniLM, bm25, head, select
 from gist_core.evaluation.report import markdown
 from gist_core.evaluation.runner import System, read_rows, run
 from gist_core.evaluation.tasks import Case, load_cases
+from gist_core.encoders import DEFAULT_ENCODER, default_encoder
+from gist_core.passage import Compressed
 from gist_core.records import Split
+from gist_core.compressor import TextCompressor
 from gist_core.selective.compressor import SelectiveCompressor
 
 SETS: dict[str, int | None] = {
@@ -24,20 +28,27 @@ SETS: dict[str, int | None] = {
 }
 
 
-def model_system(compressor: SelectiveCompressor) -> System:
-    """The model as a system: scored once a case, chosen under each budget."""
+def model_system(compressor: TextCompressor) -> System:
+    """The model as a system; a selective one scores a case once and chooses under each budget."""
 
     def system(case: Case, budgets: Sequence[Budget]) -> list[Allocation]:
-        return compressor.allocations(case.passages, case.query, budgets)
+        if isinstance(compressor, SelectiveCompressor):
+            return compressor.allocations(case.passages, case.query, budgets)
+        return [_allocation(compressor.compress(case.passages, query=case.query, budget=b)) for b in budgets]
 
     return system
 
 
-def baselines(encoder: str | None) -> dict[str, System]:
-    """The systems measured beside the model; those of all-MiniLM-L6-v2 only where its folder is given."""
+def _allocation(results: Sequence[Compressed]) -> Allocation:
+    kept = [list(r.kept or ()) for r in results]
+    return Allocation(kept, [r.usage.tokens_in for r in results], [r.usage.tokens_out for r in results])
+
+
+def baselines() -> dict[str, System]:
+    """The systems measured beside the model; those of all-MiniLM-L6-v2 where it is installed."""
     scores = {"head": head, "bm25": bm25}
-    if encoder:
-        mini = MiniLM(encoder)
+    if find_spec(DEFAULT_ENCODER):
+        mini = MiniLM(str(default_encoder()))
         scores |= {"minilm sentences": mini.sentence, "minilm sentences + passages": mini.sentence_and_passage}
     return {name: (lambda case, budgets, f=score: select(case, budgets, f)) for name, score in scores.items()}
 

@@ -1,0 +1,42 @@
+"""``gist train``: the recipes of trained weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gist_core.cli.console import clear_errors
+
+app = typer.Typer(no_args_is_help=True, help="Train a compressor.")
+VOCABULARY = 26_400  # as many word pieces as fit, in int8, into 24 MiB
+
+
+@app.command("selective")
+@clear_errors()
+def selective(
+    *,
+    data: Annotated[Path, typer.Option(help="Folder with the question-answering sets (.jsonl or .jsonl.xz).")],
+    out: Annotated[Path, typer.Option(help="Folder of the run: log, resumable state, and `checkpoint/` at the end.")],
+    encoder: Annotated[
+        str, typer.Option(help="BERT sentence encoder to start from: a folder or a hub id; default: all-MiniLM-L6-v2.")
+    ] = "",
+    steps: Annotated[int, typer.Option(min=0, help="Optimiser steps; 0 goes once through the mix.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of sampling and initial heads.")] = 13,
+    name: Annotated[str, typer.Option(help="Name of the checkpoint.")] = "gist-selective",
+    version: Annotated[str, typer.Option(help="Version of the checkpoint.")] = "1",
+) -> None:
+    """Fine-tune an encoder into a selective compressor. A run stopped half-way goes on where it was."""
+    from tokenizers import Tokenizer
+
+    from gist_core.encoders import encoder_folder
+    from gist_core.training.export import export_selective
+    from gist_core.training.recipe import train_selective
+    from gist_core.training.selective import SelectiveRecipe
+
+    folder = encoder_folder(encoder)
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    model = train_selective(data, out, folder, tokenizer, SelectiveRecipe(steps=steps, seed=seed))
+    export_selective(model, tokenizer, data, out / "checkpoint", name=name, version=version, vocabulary=VOCABULARY)
+    typer.echo(f"Wrote {out / 'checkpoint'}", err=True)
