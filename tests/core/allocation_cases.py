@@ -15,12 +15,12 @@ HOSTILE = [
     "lone \ud800 surrogate \udfff here.",
     "nul \0 byte. and \0\0 more",
     "北京是中国的首都。人口众多。上海更大!",
-    "שלום עולם. مرحبا بالعالم. ‏نص.",
+    "שלום עולם. مرحبا بالعالم. \u200fنص.",
     "<|endoftext|> <|im_start|>user. <s></s>",
     "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
     "e\u0301 a\u0308\u0323 combining\u200b zero\ufeff",
 ]
-WORDS = (
+WORDS = (  # noqa: SIM905 - easier to read than a list
     "the cat sat on a mat while unbelievable internationalization 42 3.14 km/h https://x.io/a?b=c e.g. Dr. "
     "foo_bar() naïve über 漢字 и так далее 🙂 -- ... \"quoted\" it's don't"
 ).split()

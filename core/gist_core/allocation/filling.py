@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import accumulate
+from math import inf
 
 from gist_core.allocation.choices import Choice
 from gist_core.allocation.draft import Draft
@@ -12,7 +13,7 @@ from gist_core.allocation.sizes import Sizes
 from gist_core.passage import Span
 
 _ROUNDS = 8
-_SWEEPS = 64
+_SWEEPS = 12  # each looks at all units left out; two or three are the rule
 _SAVED = 8  # tokens that a unit may cost less between its neighbours than alone
 _TRIES = 24  # single insertions that are tried where each costs a call of the user's function
 _EXACT_WORK = 2_000_000  # characters that may be counted to try every unit that nearly fits, per sweep
@@ -51,25 +52,32 @@ def top_up(draft: Draft, ranked: Sequence[Choice], sizes: Sizes) -> None:
         if sizes.exact and len(near) * sum(map(len, draft.rendered)) <= _EXACT_WORK:
             if not sum([_keep(draft, choice) for choice in near]):
                 return
-        elif not _take_affordable(draft, near, sizes):
-            kept = False
-            while near and not kept and (tries := tries - 1) >= 0:
-                kept = _keep(draft, near.pop(0))
-            if not kept:
-                return
+            continue
+        margin = 0.0 if sizes.exact else sizes.margin
+        if len(near) <= tries:
+            margin = inf  # so few that a wrong estimate need not hide any
+        priced = _priced(draft, near, sizes, draft.slack + margin)
+        if _take_affordable(draft, priced):
+            continue
+        kept = False
+        for cost, choice in priced:
+            if cost <= draft.slack + margin and (tries := tries - 1) >= 0:
+                kept |= _keep(draft, choice)
+        if not kept:
+            return
 
 
-def _take_affordable(draft: Draft, near: list[Choice], sizes: Sizes) -> int:
-    """Reduce ``near`` to what fits by its cost, the cheapest first if costs are estimates; keep as many as fit."""
-    costs = _costs(draft, near, sizes)
-    allowed = draft.slack + (0.0 if sizes.exact else sizes.margin)
-    order = [i for i in range(len(near)) if costs[i] <= allowed]
-    if not sizes.exact:
-        order.sort(key=costs.__getitem__)
-    near[:] = [near[i] for i in order]
-    sums = list(accumulate(max(costs[i], 0.0) for i in order))
-    most = bisect_right(sums, draft.slack)
-    return _take_longest_prefix(draft, near[:most], [max(costs[i], 0.0) for i in order[:most]]) if most else 0
+def _take_affordable(draft: Draft, priced: Sequence[tuple[float, Choice]]) -> int:
+    """Keep as many of the first as fit by the sum of their costs; how many."""
+    costs = [max(cost, 0.0) for cost, _ in priced]
+    most = bisect_right(list(accumulate(costs)), draft.slack)
+    return _take_longest_prefix(draft, [choice for _, choice in priced[:most]], costs[:most]) if most else 0
+
+
+def _priced(draft: Draft, near: Sequence[Choice], sizes: Sizes, most: float) -> list[tuple[float, Choice]]:
+    """The choices that cost at most ``most``; in rank order, but the cheapest first if costs are estimates."""
+    found = [(cost, choice) for cost, choice in zip(_costs(draft, near, sizes), near, strict=True) if cost <= most]
+    return found if sizes.exact else sorted(found, key=lambda pair: pair[0])
 
 
 def _costs(draft: Draft, choices: Sequence[Choice], sizes: Sizes) -> list[float]:

@@ -1,0 +1,223 @@
+"""The allocation's promises: random cases by brute force, then each promise by itself."""
+
+import importlib.util
+import random
+import re
+import sys
+from pathlib import Path
+
+import pytest
+import tokenizers
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tokenizers import models, pre_tokenizers, trainers
+
+from gist_core.allocation import Unit, allocate
+from gist_core.budget import Budget
+from gist_core.errors import BudgetTooSmallError
+from gist_core.passage import Span, render
+from gist_core.tokens import token_counter
+
+
+def _load_cases():
+    spec = importlib.util.spec_from_file_location("allocation_cases", Path(__file__).with_name("allocation_cases.py"))
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["allocation_cases"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+cases = _load_cases()
+
+
+@pytest.fixture(scope="module")
+def counters():
+    made = tokenizers.Tokenizer(models.BPE())
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(vocab_size=400, initial_alphabet=alphabet, show_progress=False)
+    made.train_from_iterator([" ".join(cases.WORDS)] * 3, trainer)
+    specs = {"o200k": "o200k_base", "cl100k": "cl100k_base", "hf": made, "characters": len}
+    specs |= {"words": lambda text: len(text.split()), "quarter": lambda text: len(text) // 4}
+    return {name: token_counter(spec) for name, spec in specs.items()}
+
+
+def random_budget(rng, scope):
+    separator = rng.choice(["\n\n", "\n\n", " ", "", "\n---\n"])
+    if rng.random() < 0.5:
+        return Budget(tokens=rng.choice([0, 1, 2, 3, 5, 8, 13, 20, 30, 50, 80]), scope=scope, separator=separator)
+    return Budget(ratio=rng.choice([0.1, 0.25, 0.5, 0.75, 0.9, 1.0]), scope=scope, separator=separator)
+
+
+# 1,700 x 6 = 10,200 cases over the three tokenizers and both scopes
+@pytest.mark.slow
+@pytest.mark.parametrize("scope", ["total", "each"])
+@pytest.mark.parametrize("name", ["o200k", "cl100k", "hf"])
+def test_promises_in_random_cases(name, scope, counters):
+    _check_random(1_700, name, scope, counters)
+
+
+@pytest.mark.parametrize("scope", ["total", "each"])
+@pytest.mark.parametrize("name", ["characters", "words", "quarter"])
+def test_promises_hold_for_functions(name, scope, counters):
+    _check_random(150, name, scope, counters)
+
+
+def _check_random(number, name, scope, counters):
+    rng = random.Random(f"{name} {scope}")
+    for _ in range(number):
+        texts = [cases.random_text(rng, 4) for _ in range(rng.randint(0, 4))]
+        units = [cases.cut_units(rng, text) for text in texts]
+        budget = random_budget(rng, scope)
+        result = allocate(texts, units, budget, counters[name])
+        cases.check_promises(texts, units, budget, counters[name], result)
+
+
+@settings(max_examples=60, deadline=None)
+@given(texts=st.lists(st.text(st.characters(exclude_categories=()), max_size=60), max_size=4), seed=st.integers(0, 9))
+def test_promises_hold_for_any_text(texts, seed):
+    counter = token_counter("o200k_base")
+    rng = random.Random(seed)
+    units = [cases.cut_units(rng, text) for text in texts]
+    budget = random_budget(rng, rng.choice(["total", "each"]))
+    cases.check_promises(texts, units, budget, counter, allocate(texts, units, budget, counter))
+
+
+@pytest.mark.parametrize("text", cases.HOSTILE)
+@pytest.mark.parametrize("tokens", [0, 3, 6, 1000])
+def test_hostile_texts(text, tokens, counters):
+    units = [Unit(Span(*found.span()), 0.0) for found in re.finditer(r"\S{1,9}", text)]
+    for counter in counters.values():
+        budget = Budget(tokens=tokens)
+        cases.check_promises(
+            [text, text], [units, units], budget, counter, allocate([text] * 2, [units] * 2, budget, counter)
+        )
+
+
+def sentences(number, seed=0, words=(4, 9)):
+    rng = random.Random(seed)
+    text = " ".join(
+        " ".join(rng.choice(cases.WORDS[:7]) for _ in range(rng.randint(*words))) + "." for _ in range(number)
+    )
+    return text, [Unit(Span(*found.span()), rng.random()) for found in re.finditer(r"\w[^.]*\.", text)]
+
+
+@pytest.mark.parametrize("name", ["o200k", "cl100k", "hf", "characters", "words", "quarter"])
+@pytest.mark.parametrize("scope", ["total", "each"])
+def test_at_least_nine_tenths_of_the_budget_are_used(name, scope, counters):
+    texts, units = zip(*(sentences(80, seed) for seed in range(3)), strict=True)
+    counter = counters[name]
+    largest = max(
+        counter.count(text[u.span.start : u.span.end]) for text, us in zip(texts, units, strict=True) for u in us
+    )
+    for tokens in (max(64, 20 * largest), max(64, 25 * largest)):
+        result = allocate(texts, units, Budget(tokens=tokens, scope=scope), counter)
+        outputs = [render(text, kept) for text, kept in zip(texts, result.kept, strict=True)]
+        used = [counter.count("\n\n".join(filter(None, outputs)))] if scope == "total" else result.tokens_out
+        wholes = [sum(result.tokens_in)] if scope == "total" else result.tokens_in
+        assert all(0.9 * min(tokens, whole) <= found <= tokens for found, whole in zip(used, wholes, strict=True))
+
+
+def test_the_best_come_first():
+    text = "One is here. Two is here. Three is here. Four is here."
+    units = [Unit(Span(*m.span()), s) for m, s in zip(re.finditer(r"\w[^.]*\.", text), [1, 4, 2, 3], strict=True)]
+    result = allocate([text], [units], Budget(tokens=8), token_counter("o200k_base"))
+    assert render(text, result.kept[0]) == "Two is here. Four is here."
+
+
+def test_a_length_exponent_prefers_short_units():
+    text = "A long unit of many words stands here. Short."
+    units = [Unit(Span(0, 38), 1.0), Unit(Span(39, 45), 0.9)]
+    result = allocate([text], [units], Budget(tokens=9), token_counter("o200k_base"), length_exponent=1.0)
+    assert result.kept == [[Span(39, 45)]]
+
+
+def test_what_must_be_kept_is_kept_or_refused():
+    text, units = sentences(40)
+    keep = [[Span(100, 120), Span(200, 220)]]
+    counter = token_counter("o200k_base")
+    result = allocate([text], [units], Budget(tokens=40), counter, keep=keep)
+    assert all(any(s <= a and b <= e for s, e in result.kept[0]) for a, b in keep[0])
+    assert result.tokens_out[0] <= 40
+    with pytest.raises(BudgetTooSmallError, match=r"needs \d+ tokens, and 3 are available"):
+        allocate([text], [units], Budget(tokens=3), counter, keep=keep)
+
+
+def test_required_slices_come_along():
+    text = "# Heading\nFirst of it. Second of it."
+    units = [Unit(Span(0, 9), -9.0), Unit(Span(10, 22), 2.0, (Span(0, 9),)), Unit(Span(23, 36), 1.0, (Span(0, 9),))]
+    result = allocate([text], [units], Budget(tokens=7), token_counter("o200k_base"))
+    assert render(text, result.kept[0]) == "# Heading\nFirst of it."
+
+
+@pytest.mark.parametrize("scope", ["total", "each"])
+def test_a_threshold_keeps_what_scores_above_it(scope):
+    texts = ["Low here. High here.", "Low again."]
+    units = [[Unit(Span(0, 9), 0.0), Unit(Span(10, 20), 2.0)], [Unit(Span(0, 10), 0.5)]]
+    counter = token_counter("o200k_base")
+    kept = allocate(texts, units, Budget(threshold=1.0, scope=scope), counter).kept
+    assert kept == [[Span(10, 20)], [] if scope == "total" else [Span(0, 10)]]
+    assert allocate(texts, units, Budget(threshold=0.5, scope=scope), counter, allow_empty=True).kept == [
+        [Span(10, 20)],
+        [],
+    ]
+    assert allocate(texts, units, Budget(threshold=-1.0, scope=scope), counter).kept == [[Span(0, 20)], [Span(0, 10)]]
+
+
+def test_never_silently_empty():
+    texts, units = ["Low here. Best here."], [[Unit(Span(0, 9), 0.0), Unit(Span(10, 20), 0.5)]]
+    counter = token_counter("o200k_base")
+    assert allocate(texts, units, Budget(threshold=9.0), counter).kept == [[Span(10, 20)]]
+    assert allocate(texts, units, Budget(threshold=9.0), counter, allow_empty=True).kept == [[]]
+
+
+def test_oversized_units_are_asked_for_finer_pieces():
+    text = "the cat sat on the mat, the cat sat on a mat while the cat sat"
+    asked = []
+
+    def finer(index, unit):
+        asked.append(unit.span)
+        pattern = r"[^, ][^,]*" if len(asked) == 1 else r"\S+"
+        found = re.finditer(pattern, text[unit.span.start : unit.span.end])
+        return [Unit(Span(unit.span.start + m.start(), unit.span.start + m.end()), 1.0) for m in found]
+
+    result = allocate(
+        [text], [[Unit(Span(0, len(text)), 1.0)]], Budget(tokens=4), token_counter("o200k_base"), finer=finer
+    )
+    assert asked[0] == Span(0, len(text))
+    assert len(asked) >= 2
+    assert result.tokens_out == [4]
+
+
+@pytest.mark.parametrize("scope", ["total", "each"])
+def test_calls_of_a_function_grow_with_the_logarithm(scope):
+    calls = {}
+    for number in (50, 800, 6_400):
+        text, units = sentences(number)
+        asked = []
+
+        def count(found, asked=asked):
+            asked.append(found)
+            return len(found.split()) + len(found) // 7
+
+        allocate([text], [units], Budget(ratio=0.4, scope=scope), token_counter(count))
+        calls[number] = len(asked)
+    assert max(calls.values()) <= 40 + 12 * 13
+    assert calls[6_400] - calls[800] <= 12 * 3 + 24
+
+
+def test_many_units_take_near_linear_time():
+    text, units = sentences(20_000)
+    counter = token_counter("o200k_base")
+    result = allocate([text], [units], Budget(ratio=0.5), counter)
+    limit = result.tokens_in[0] // 2
+    assert 0.99 * limit <= result.tokens_out[0] <= limit
+
+
+def test_the_same_call_gives_the_same_output_and_changes_nothing():
+    text, units = sentences(30)
+    before = list(units)
+    counter = token_counter("o200k_base")
+    first = allocate([text], [units], Budget(ratio=0.3), counter)
+    assert allocate([text], [units], Budget(ratio=0.3), counter) == first
+    assert units == before
