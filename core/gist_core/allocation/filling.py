@@ -54,7 +54,7 @@ def top_up(draft: Draft, ranked: Sequence[Choice], sizes: Sizes) -> None:
                 return
             continue
         margin = 0.0 if sizes.exact else sizes.margin
-        if len(near) <= tries:
+        if not sizes.exact and len(near) <= tries:
             margin = inf  # so few that a wrong estimate need not hide any
         priced = _priced(draft, near, sizes, draft.slack + margin)
         if _take_affordable(draft, priced):
