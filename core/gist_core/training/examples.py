@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 
 from gist_core.segment import segments
 from gist_core.selective.windows import Windows, clean, tokenize, windows
-from gist_core.records import Record, document_split
+from gist_core.records import Record, Split, document_split
 
 OUTSIDE, EVIDENCE, ANSWER, IGNORED = 0.0, 0.5, 1.0, -1.0
 _LABEL_KINDS = {"sentence", "turn", "span"}
@@ -23,7 +23,7 @@ class Source:
     """Texts read together (one document, or the turns of one conversation), cut into windows."""
 
     cut: Windows
-    allowed: bool  # may stand among the negatives: not a text of the validation or test split
+    allowed: bool  # may stand among the negatives: not a text of an excluded split
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,7 @@ class ExampleBuilder:
     windows_per_example: int = 4
     unanswerable: float = 0.1
     query_free: float = 0.12
+    excluded: frozenset[Split] = frozenset({"validation", "test"})
     _sources: dict[tuple[str, ...], Source] = field(default_factory=dict)
     _pool: list[Source] = field(default_factory=list)
 
@@ -75,7 +76,7 @@ class ExampleBuilder:
         chosen = self.rng.sample(positive, min(len(positive), self.windows_per_example // 2))
         room = self.windows_per_example - len(chosen) - 1
         chosen += self.rng.sample(negative, min(len(negative), room))
-        while len(chosen) < self.windows_per_example:
+        while self._pool and len(chosen) < self.windows_per_example:
             chosen.append(self._foreign())
         query = [] if positive and self.rng.random() < self.query_free else self._query(record["query"])
         return Example(query, chosen)
@@ -94,7 +95,7 @@ class ExampleBuilder:
         if texts not in self._sources:
             units = [[s.span for s in segments(t)] for t in texts]
             cut = windows(tokenize(texts, units, self.tokenizer), self.window_tokens)
-            source = Source(cut, document_split(documents[0]) == "train")
+            source = Source(cut, document_split(documents[0]) not in self.excluded)
             self._sources[texts] = source
             if source.allowed and len(cut):
                 self._pool.append(source)

@@ -6,8 +6,10 @@ import random
 from dataclasses import replace
 from pathlib import Path
 
+import torch
 from tokenizers import Tokenizer
 
+from gist_core.records import Split
 from gist_core.selective.hub import from_pretrained_encoder
 from gist_core.selective.model import SelectiveModel
 from gist_core.training.batches import SpecialIds
@@ -28,16 +30,17 @@ def train_selective(data: Path, out: Path, encoder: Path, tokenizer: Tokenizer, 
         tokenizer: Its tokenizer.
         recipe: Settings; ``steps`` of 0 means once through the mix.
     """
+    torch.manual_seed(recipe.seed)
     model = from_pretrained_encoder(encoder)
     tokenizer.no_truncation()
     tokenizer.no_padding()
 
-    def builder(seed: str) -> ExampleBuilder:
-        rng = random.Random(f"{recipe.seed}-{seed}")
-        return ExampleBuilder(tokenizer, model.config.window_tokens, model.config.query_tokens, rng)
+    def builder(seed: str, excluded: set[Split]) -> ExampleBuilder:
+        rng, config = random.Random(f"{recipe.seed}-{seed}"), model.config
+        return ExampleBuilder(tokenizer, config.window_tokens, config.query_tokens, rng, excluded=frozenset(excluded))
 
-    pools = build_examples(data, builder("train"), "train", SELECTIVE_MIX)
-    held = build_examples(data, builder("validation"), "validation", VALIDATION_MIX)
+    pools = build_examples(data, builder("train", {"validation", "test"}), "train", SELECTIVE_MIX)
+    held = build_examples(data, builder("validation", {"test"}), "validation", VALIDATION_MIX)
     total = sum(map(len, pools.values()))
     recipe = replace(recipe, steps=recipe.steps or total // recipe.examples_per_step)
     special = SpecialIds(*(tokenizer.token_to_id(t) for t in ("[CLS]", "[SEP]", "[PAD]")))

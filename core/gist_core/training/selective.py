@@ -97,7 +97,6 @@ def train(
         out: Folder for ``log.jsonl`` and ``state.pt``; a run found there is resumed.
     """
     out.mkdir(parents=True, exist_ok=True)
-    torch.manual_seed(recipe.seed)
     accelerator = Accelerator(mixed_precision="bf16")
     optimizer = _optimizer(model, recipe)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, recipe))

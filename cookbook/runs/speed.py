@@ -1,0 +1,103 @@
+"""How fast is the default model, end to end, beside the bare encoder over the same windows?
+
+Prints a card for people and a last line of JSON for machines. Medians of ``RUNS`` warm calls, each on texts not
+seen before in the run (same sizes). Text: the speech that ships with the cookbook. Left out: GPU, other machines' numbers.
+
+    python cookbook/runs/speed.py
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from gist_core import Budget, Passage, load_compressor
+from gist_core.selective.compressor import SelectiveCompressor
+from gist_core.selective.engine import load_parts
+from gist_core.selective.scorer import Scorer
+from gist_core.selective.signals import prepare
+from gist_core.loading import DEFAULT
+from gist_core.tokens import token_counter
+
+RUNS = 15
+QUERY = "What does the speaker say about the cost of the war and who will pay for it?"
+TEXT = " ".join(p.read_text(encoding="utf-8") for p in sorted((Path(__file__).parents[1] / "data" / "speeches").glob("*.txt")))
+COLD = """
+import resource, time
+start = time.perf_counter()
+from gist_core import Budget, Passage, load_compressor
+text = {text!r}
+load_compressor().compress([Passage("a", text)], query={query!r}, budget=Budget(ratio=0.25))
+print(time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+"""
+
+
+def words(number: int, start: int = 0) -> str:
+    """``number`` words of the text from word ``start`` on, going round."""
+    found = TEXT.split()
+    return " ".join(found[(start + i) % len(found)] for i in range(number))
+
+
+def median_ms(call: Callable[[int], object]) -> float:
+    """Median milliseconds of ``call(run)`` after two warm-up runs."""
+    spent = []
+    for run in range(RUNS + 2):
+        began = time.perf_counter()
+        call(run)
+        spent.append(1000 * (time.perf_counter() - began))
+    return statistics.median(spent[2:])
+
+
+def passages(run: int, count: int, length: int) -> list[Passage]:
+    """``count`` passages of ``length`` words, other ones in every run."""
+    return [Passage(str(i), words(length, 997 * run + i * length)) for i in range(count)]
+
+
+def bare(batch: list[Passage]) -> float:
+    """Median milliseconds of the network alone over the windows of a call: tokens in, tensors out."""
+    parts = load_parts(DEFAULT)
+    config = parts.model.config
+    made = prepare([p.text for p in batch], QUERY, parts.tokenizer, config.window_tokens, config.query_tokens)
+    scorer = Scorer(parts.model, torch.device("cpu"), torch.float32)
+    return median_ms(lambda _: scorer(made.items))
+
+
+def main() -> None:
+    """Measure and print."""
+    compressor = load_compressor(device="cpu")
+    assert isinstance(compressor, SelectiveCompressor)
+    budget = Budget(ratio=0.25)
+    per_passage = 150
+    count = token_counter("o200k_base").count
+    length = next(n for n in range(80, 200) if count(words(n)) >= per_passage)
+    one = median_ms(lambda run: compressor.compress(passages(run, 1, 400), query=QUERY, budget=budget))
+    many = median_ms(lambda run: compressor.compress(passages(run, 20, length), query=QUERY, budget=budget))
+    forward = bare(passages(0, 20, length))
+    code = COLD.format(text=words(400), query=QUERY)
+    cold, memory = map(float, subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout.split())
+    result = {
+        "machine": f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads",
+        "torch": torch.__version__,
+        "400_words_ms": round(one, 1),
+        "20x150_tokens_ms": round(many, 1),
+        "20x150_bare_network_ms": round(forward, 1),
+        "share_of_bare_throughput": round(forward / many, 3),
+        "tokens_per_second": round(20 * per_passage / many * 1000),
+        "cold_start_s": round(cold, 2),
+        "peak_memory_mib": round(memory),
+    }
+    for name, value in result.items():
+        print(f"{name:28} {value}")
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()

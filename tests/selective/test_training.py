@@ -1,0 +1,172 @@
+"""The whole recipe on a tiny encoder and a few records: train, resume, export, load, compress."""
+
+from __future__ import annotations
+
+import json
+import random
+
+import pytest
+import torch
+from transformers import BertConfig, BertModel
+
+from gist_core import Budget, Passage, load_compressor
+from gist_core.records import read_records, split_of
+from gist_core.selective.pooling import pool_logits
+from gist_core.training import export, recipe
+from gist_core.training.batches import SpecialIds, make_batch
+from gist_core.training.examples import ANSWER, EVIDENCE, ExampleBuilder
+from gist_core.training.export import export_selective
+from gist_core.training.losses import ranking_loss, token_loss, unit_loss, unit_targets
+from gist_core.training.selective import SelectiveRecipe
+from tests.helpers.tiny import tiny_tokenizer
+
+NAMES = ["Napoleon", "cat", "dog", "cheese", "iron", "mat"]
+
+
+def _record(number: int) -> dict:
+    rng = random.Random(number)
+    name = rng.choice(NAMES)
+    texts = [f"The {rng.choice(NAMES)} sat. He liked the mat." for _ in range(3)]
+    fact = f"A {name} was born in {number}."
+    texts[1] = f"The iron barked. {fact} He sat."
+    start = texts[1].index(fact)
+    return {
+        "id": str(number),
+        "query": f"When was the {name} born?",
+        "documents": [{"id": f"d{i}", "title": f"{number}", "text": t} for i, t in enumerate(texts)],
+        "answers": [str(number)],
+        "evidence": [
+            {"doc": "d1", "start": start, "end": start + len(fact), "kind": "sentence"},
+            {"doc": "d1", "start": start + len(fact) - 5, "end": start + len(fact) - 1, "kind": "answer"},
+        ],
+    }
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    lines = [json.dumps(_record(n)) for n in range(1000, 1120)]
+    (folder / "facts.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("encoder")
+    torch.manual_seed(2)
+    config = BertConfig(
+        vocab_size=tiny_tokenizer().get_vocab_size(),
+        hidden_size=32,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        intermediate_size=64,
+        max_position_embeddings=256,
+    )
+    BertModel(config).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def small_mix(monkeypatch):
+    for name in ("SELECTIVE_MIX", "VALIDATION_MIX"):
+        monkeypatch.setattr(recipe, name, {"facts": 24})
+    monkeypatch.setattr(export, "SELECTIVE_MIX", {"facts": 24})
+    for name in ("FUSION_CASES", "FREE_CASES"):
+        monkeypatch.setattr(export, name, {"facts": 12})
+
+
+def _train(data, out, encoder, steps, **changes):
+    settings = SelectiveRecipe(**{"steps": steps, "examples_per_step": 4, "save_every": 2, **changes})
+    return recipe.train_selective(data, out, encoder, tiny_tokenizer(), settings)
+
+
+def test_train_export_load_compress(data, encoder, tmp_path):
+    model = _train(data, tmp_path / "run", encoder, steps=4)
+    export_selective(
+        model, tiny_tokenizer(), data, tmp_path / "out", name="tiny-facts", version="7", vocabulary=150
+    )
+    compressor = load_compressor(str(tmp_path / "out"), device="cpu")
+    assert compressor.model_id == "tiny-facts@7"
+    [result] = compressor.compress(
+        [Passage("a", "The iron barked. A cat was born in 1005. He sat.")], query="When?", budget=Budget(tokens=10)
+    )
+    assert 0 < result.usage.tokens_out <= 10
+    rows = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert [r["step"] for r in rows] == [1, 2, 3, 4]
+    assert "validation_rank" in rows[-1]
+
+
+def test_a_resumed_run_ends_as_an_uninterrupted_one(data, encoder, tmp_path, monkeypatch):
+    whole = _train(data, tmp_path / "whole", encoder, steps=4)
+    with monkeypatch.context() as patch:
+        from gist_core.training import selective
+
+        save = selective._save
+
+        def stop_after_two(*arguments):
+            save(*arguments)
+            if arguments[-1] == 2:
+                raise KeyboardInterrupt
+
+        patch.setattr(selective, "_save", stop_after_two)
+        with pytest.raises(KeyboardInterrupt):
+            _train(data, tmp_path / "parts", encoder, steps=4)
+    resumed = _train(data, tmp_path / "parts", encoder, steps=4)
+    for (name, a), b in zip(whole.state_dict().items(), resumed.state_dict().values(), strict=True):
+        assert torch.allclose(a, b, atol=1e-6), name
+
+
+def test_only_the_interaction_branch_and_the_heads_learn(data, encoder, tmp_path):
+    from gist_core.selective.hub import from_pretrained_encoder
+
+    before = from_pretrained_encoder(encoder).state_dict()
+    after = _train(data, tmp_path / "run", encoder, steps=2).state_dict()
+    changed = {name.split(".")[0] for name in before if not torch.equal(before[name], after[name])}
+    assert "interaction_branch" in changed
+    assert changed <= {"interaction_branch", "side", "keep_head", "relevance_head"}
+
+
+def test_labels_mark_the_evidence_and_the_answer():
+    builder = ExampleBuilder(tiny_tokenizer(), 64, 32, random.Random(0), unanswerable=0.0, query_free=0.0)
+    example = builder.build(_record(1003))
+    [gold] = [w for w in example.windows if w.relevant]
+    tokens = gold.source.cut.tokens
+    text = _record(1003)["documents"][1]["text"]
+    marked = {
+        label: "".join(text[s:e] for s, e, got in zip(tokens.start, tokens.end, gold.labels, strict=True) if got == label)
+        for label in (EVIDENCE, ANSWER)
+    }
+    assert marked[ANSWER] == "1003"
+    assert marked[EVIDENCE].endswith("wasbornin.")
+
+
+def test_no_document_stands_on_two_sides(data):
+    sides: dict[str, set[str]] = {}
+    for record in read_records(data, "facts"):
+        sides.setdefault(record["documents"][0]["title"], set()).add(split_of(record))
+    assert all(len(s) == 1 for s in sides.values())
+    assert {s for side in sides.values() for s in side} == {"train", "validation", "test"}
+
+
+def test_losses_prefer_the_truth():
+    labels, unit = torch.tensor([0.0, 0.5, 1.0, 0.0, 0.0]), torch.tensor([0, 1, 1, 2, 2])
+    targets = unit_targets(labels, unit, 3)
+    assert targets.tolist() == [0.0, 1.0, 0.0]
+    right, wrong = torch.tensor([-5.0, 1.0, 5.0, -5.0, -5.0]), torch.tensor([5.0, -1.0, -5.0, 5.0, 5.0])
+    group = torch.zeros(3, dtype=torch.long)
+    for loss in (
+        lambda logits: token_loss(logits, labels),
+        lambda logits: unit_loss(pool_logits(logits, unit, 3), targets),
+        lambda logits: ranking_loss(pool_logits(logits, unit, 3), targets, group, 1),
+    ):
+        assert loss(right) < loss(wrong)
+
+
+def test_a_batch_numbers_units_once_and_keeps_questions_apart():
+    builder = ExampleBuilder(tiny_tokenizer(), 64, 32, random.Random(0))
+    examples = [e for n in range(1000, 1006) if (e := builder.build(_record(n)))]
+    batch = make_batch(examples, SpecialIds(2, 3, 0))
+    units = torch.cat([c.unit for c in batch.chunks])
+    assert set(units.tolist()) == set(range(len(batch.unit_question)))
+    assert set(batch.unit_question.tolist()) == set(range(len(examples)))
+    assert sum(int(c.real.sum()) for c in batch.chunks) == len(units)
