@@ -1,7 +1,7 @@
 """How fast is the default model, end to end, beside the bare encoder over the same windows?
 
-Prints a card for people and a last line of JSON for machines. Medians of ``RUNS`` warm calls, each on texts not
-seen before in the run (same sizes). Text: the speech that ships with the cookbook. Left out: GPU, other machines' numbers.
+Prints a card for people and a last line of JSON for machines. Medians of ``RUNS`` warm calls, each on
+texts not seen before in the run (same sizes). Text: the speeches of the cookbook. Left out: GPUs.
 
     python cookbook/runs/speed.py
 """
@@ -20,16 +20,17 @@ from pathlib import Path
 import torch
 
 from gist_core import Budget, Passage, load_compressor
-from gist_core.selective.compressor import SelectiveCompressor
+from gist_core.loading import DEFAULT
 from gist_core.selective.engine import load_parts
 from gist_core.selective.scorer import Scorer
 from gist_core.selective.signals import prepare
-from gist_core.loading import DEFAULT
 from gist_core.tokens import token_counter
 
 RUNS = 15
 QUERY = "What does the speaker say about the cost of the war and who will pay for it?"
-TEXT = " ".join(p.read_text(encoding="utf-8") for p in sorted((Path(__file__).parents[1] / "data" / "speeches").glob("*.txt")))
+TEXT = " ".join(
+    p.read_text(encoding="utf-8") for p in sorted((Path(__file__).parents[1] / "data" / "speeches").glob("*.txt"))
+)
 COLD = """
 import resource, time
 start = time.perf_counter()
@@ -73,7 +74,6 @@ def bare(batch: list[Passage]) -> float:
 def main() -> None:
     """Measure and print."""
     compressor = load_compressor(device="cpu")
-    assert isinstance(compressor, SelectiveCompressor)
     budget = Budget(ratio=0.25)
     per_passage = 150
     count = token_counter("o200k_base").count
@@ -82,7 +82,9 @@ def main() -> None:
     many = median_ms(lambda run: compressor.compress(passages(run, 20, length), query=QUERY, budget=budget))
     forward = bare(passages(0, 20, length))
     code = COLD.format(text=words(400), query=QUERY)
-    cold, memory = map(float, subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout.split())
+    cold, memory = map(
+        float, subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout.split()
+    )
     result = {
         "machine": f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads",
         "torch": torch.__version__,

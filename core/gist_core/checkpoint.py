@@ -1,4 +1,6 @@
-"""The one checkpoint format of all kinds: ``gist.json`` (kind, versions, config), ``model.safetensors``, ``tokenizer.json``.
+"""The one checkpoint format of all kinds.
+
+A folder with ``gist.json`` (kind, versions, config), ``model.safetensors`` and ``tokenizer.json``.
 
 Matrices may be stored as int8 with one scale a row (``<name>.int8_scale``); they are restored in float32 when read.
 """
@@ -76,9 +78,13 @@ def read_tensors(folder: Path) -> dict[str, NDArray[Any]]:
     try:
         stored = load_file(folder / WEIGHTS)
     except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"{folder / WEIGHTS} cannot be read: {error}", hint="Copy the checkpoint again.") from error
+        raise CheckpointError(
+            f"{folder / WEIGHTS} cannot be read: {error}", hint="Copy the checkpoint again."
+        ) from error
     return {
-        name: _restore(tensor, stored.get(name + _SCALE)) for name, tensor in stored.items() if not name.endswith(_SCALE)
+        name: _restore(tensor, stored.get(name + _SCALE))
+        for name, tensor in stored.items()
+        if not name.endswith(_SCALE)
     }
 
 

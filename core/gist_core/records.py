@@ -29,8 +29,8 @@ def read_records(folder: Path, name: str) -> Iterator[Record]:
     """
     for path in (folder / f"{name}.jsonl.xz", folder / f"{name}.jsonl"):
         if path.exists():
-            opener = lzma.open(path, "rt", encoding="utf-8") if path.suffix == ".xz" else path.open(encoding="utf-8")
-            with opener as lines:
+            read = lzma.open if path.suffix == ".xz" else open
+            with read(path, "rt", encoding="utf-8") as lines:
                 yield from map(json.loads, lines)
             return
     raise InvalidInputError(f"No set {name!r} in {folder}.", hint=f"Expected {name}.jsonl.xz or {name}.jsonl.")

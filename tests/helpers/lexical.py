@@ -9,13 +9,12 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from gist_core.keep import KeepItem, resolve_keep
-
 from gist_core.allocation import Unit, allocate
 from gist_core.batching import BatchWorker
 from gist_core.budget import Budget
 from gist_core.compressor import check_call
 from gist_core.errors import CompressionError
+from gist_core.keep import KeepItem, resolve_keep
 from gist_core.passage import Compressed, Passage, ScoredSpan, Usage, hash_text, render
 from gist_core.segment import segments
 from gist_core.tokens import token_counter

@@ -13,7 +13,10 @@ from gist_core.selective.engine import Parts, save_parts
 from gist_core.selective.fusion import untrained
 from gist_core.selective.model import SelectiveModel
 
-TEXTS = ["The cat sat on the mat. A dog barked at 5.2 kg of iron.", "Napoleon was born in Corsica in 1769. He liked cheese."]
+TEXTS = [
+    "The cat sat on the mat. A dog barked at 5.2 kg of iron.",
+    "Napoleon was born in Corsica in 1769. He liked cheese.",
+]
 
 
 @lru_cache
@@ -46,6 +49,8 @@ def tiny_model(window_tokens: int = 48) -> SelectiveModel:
 
 
 def save_tiny(folder: Path, *, int8: bool = True) -> Path:
-    parts = Parts(tiny_model(), tiny_tokenizer(), {"query": untrained(), "free": untrained()}, {"query": 0.0, "free": 0.3})
+    parts = Parts(
+        tiny_model(), tiny_tokenizer(), {"query": untrained(), "free": untrained()}, {"query": 0.0, "free": 0.3}
+    )
     save_parts(folder, parts, "tiny", "1", int8=int8)
     return folder

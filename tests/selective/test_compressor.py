@@ -67,7 +67,9 @@ def test_hostile_inputs_keep_every_promise(compressor, scope, tokenizer, query):
     passages = [Passage(name, text) for name, text in HOSTILE.items()]
     counter = token_counter(tokenizer)
     for ratio in (0.05, 0.5, 1.0):
-        results = compressor.compress(passages, query=query, budget=Budget(ratio=ratio, scope=scope, tokenizer=tokenizer))
+        results = compressor.compress(
+            passages, query=query, budget=Budget(ratio=ratio, scope=scope, tokenizer=tokenizer)
+        )
         assert [r.source_id for r in results] == list(HOSTILE)
         for passage, result in zip(passages, results, strict=True):
             assert result.text == render(passage.text, result.kept)

@@ -12,8 +12,9 @@ from transformers import BertConfig, BertModel
 from gist_core import Budget, Passage, load_compressor
 from gist_core.records import read_records, split_of
 from gist_core.selective.pooling import pool_logits
+from gist_core.selective.signals import Special
 from gist_core.training import export, recipe
-from gist_core.training.batches import SpecialIds, make_batch
+from gist_core.training.batches import make_batch
 from gist_core.training.examples import ANSWER, EVIDENCE, ExampleBuilder
 from gist_core.training.export import export_selective
 from gist_core.training.losses import ranking_loss, token_loss, unit_loss, unit_targets
@@ -82,9 +83,7 @@ def _train(data, out, encoder, steps, **changes):
 
 def test_train_export_load_compress(data, encoder, tmp_path):
     model = _train(data, tmp_path / "run", encoder, steps=4)
-    export_selective(
-        model, tiny_tokenizer(), data, tmp_path / "out", name="tiny-facts", version="7", vocabulary=150
-    )
+    export_selective(model, tiny_tokenizer(), data, tmp_path / "out", name="tiny-facts", version="7", vocabulary=150)
     compressor = load_compressor(str(tmp_path / "out"), device="cpu")
     assert compressor.model_id == "tiny-facts@7"
     [result] = compressor.compress(
@@ -133,7 +132,9 @@ def test_labels_mark_the_evidence_and_the_answer():
     tokens = gold.source.cut.tokens
     text = _record(1003)["documents"][1]["text"]
     marked = {
-        label: "".join(text[s:e] for s, e, got in zip(tokens.start, tokens.end, gold.labels, strict=True) if got == label)
+        label: "".join(
+            text[s:e] for s, e, got in zip(tokens.start, tokens.end, gold.labels, strict=True) if got == label
+        )
         for label in (EVIDENCE, ANSWER)
     }
     assert marked[ANSWER] == "1003"
@@ -165,7 +166,7 @@ def test_losses_prefer_the_truth():
 def test_a_batch_numbers_units_once_and_keeps_questions_apart():
     builder = ExampleBuilder(tiny_tokenizer(), 64, 32, random.Random(0))
     examples = [e for n in range(1000, 1006) if (e := builder.build(_record(n)))]
-    batch = make_batch(examples, SpecialIds(2, 3, 0))
+    batch = make_batch(examples, Special(2, 3, 0))
     units = torch.cat([c.unit for c in batch.chunks])
     assert set(units.tolist()) == set(range(len(batch.unit_question)))
     assert set(batch.unit_question.tolist()) == set(range(len(examples)))

@@ -8,7 +8,9 @@ from gist_core.segment import segments
 from gist_core.selective.windows import SHORT_PASSAGE, collate, tokenize, windows
 from tests.helpers.tiny import tiny_tokenizer
 
-WORDS = st.lists(st.sampled_from(["cat", "dog.", "iron", "5.2", "Napoleon", "\n\n", "好", "\ud800", "\0"]), max_size=120)
+WORDS = st.lists(
+    st.sampled_from(["cat", "dog.", "iron", "5.2", "Napoleon", "\n\n", "好", "\ud800", "\0"]), max_size=120
+)
 
 
 def _cut(texts: list[str], size: int):

@@ -33,5 +33,5 @@ def evaluate(
     from gist_core.loading import load_compressor
 
     systems = {"gist": model_system(load_compressor(model)), **baselines()}
-    chosen = dict.fromkeys(sets or SETS, limit) if sets or limit else SETS
+    chosen: dict[str, int | None] = dict.fromkeys(sets or SETS, limit) if sets or limit else SETS
     typer.echo(measure(data, out, systems, chosen, split.value))

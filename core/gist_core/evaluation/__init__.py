@@ -1,0 +1,1 @@
+"""How a compressor is measured: tasks, metrics, baselines, runner, report."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from gist_core.allocation import Allocation, Unit, allocate
 from gist_core.budget import Budget
-from gist_core.evaluation.tasks import Case
+from gist_core.cases import Case
 from gist_core.segment import finer_spans, segments
 from gist_core.tokens import token_counter
 

@@ -8,14 +8,14 @@ from pathlib import Path
 
 from gist_core.allocation import Allocation
 from gist_core.budget import Budget
-from gist_core.evaluation.baselines import MiniLM, bm25, head, select
+from gist_core.cases import Case, load_cases
+from gist_core.compressor import TextCompressor
+from gist_core.encoders import DEFAULT_ENCODER, default_encoder
+from gist_core.evaluation.baselines import MiniLM, Scores, bm25, head, select
 from gist_core.evaluation.report import markdown
 from gist_core.evaluation.runner import System, read_rows, run
-from gist_core.evaluation.tasks import Case, load_cases
-from gist_core.encoders import DEFAULT_ENCODER, default_encoder
 from gist_core.passage import Compressed
 from gist_core.records import Split
-from gist_core.compressor import TextCompressor
 from gist_core.selective.compressor import SelectiveCompressor
 
 SETS: dict[str, int | None] = {
@@ -46,11 +46,15 @@ def _allocation(results: Sequence[Compressed]) -> Allocation:
 
 def baselines() -> dict[str, System]:
     """The systems measured beside the model; those of all-MiniLM-L6-v2 where it is installed."""
-    scores = {"head": head, "bm25": bm25}
+    scores: dict[str, Scores] = {"head": head, "bm25": bm25}
     if find_spec(DEFAULT_ENCODER):
         mini = MiniLM(str(default_encoder()))
         scores |= {"minilm sentences": mini.sentence, "minilm sentences + passages": mini.sentence_and_passage}
-    return {name: (lambda case, budgets, f=score: select(case, budgets, f)) for name, score in scores.items()}
+    return {name: _system(score) for name, score in scores.items()}
+
+
+def _system(score: Scores) -> System:
+    return lambda case, budgets: select(case, budgets, score)
 
 
 def measure(data: Path, out: Path, systems: dict[str, System], sets: dict[str, int | None], split: Split) -> str:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from gist_core.allocation import Allocation
 from gist_core.budget import Budget
-from gist_core.evaluation.metrics import holds_answer, share_inside
-from gist_core.evaluation.tasks import Case
+from gist_core.cases import Case
+from gist_core.evaluation.metrics import holds_answer, share_inside, usable_answers
 from gist_core.passage import render
 from gist_core.tokens import token_counter
 
@@ -56,6 +56,7 @@ def row(case: Case, system: str, rate: int, budget: Budget, plan: Allocation) ->
     """All measurements of one output; ``answer`` and ``evidence`` are None where a case has none to find."""
     parts = [render(p.text, k) for p, k in zip(case.passages, plan.kept, strict=True)]
     text = "\n\n".join(p for p in parts if p)
+    answers = findable_answers(case)
     used = token_counter(TOKENIZER).count(text)
     shares = [share_inside(e, k) for e, k in zip(case.evidence, plan.kept, strict=True)]
     inside, total = sum(s[0] for s in shares), sum(s[1] for s in shares)
@@ -67,10 +68,16 @@ def row(case: Case, system: str, rate: int, budget: Budget, plan: Allocation) ->
         "budget": budget.tokens,
         "tokens": used,
         "over": used > (budget.tokens or 0),
-        "answer": holds_answer(text, case.answers) if case.answers else None,
+        "answer": holds_answer(text, answers) if answers else None,
         "evidence": inside / total if total else None,
         "all_evidence": _all(case, plan) if total else None,
     }
+
+
+def findable_answers(case: Case) -> list[str]:
+    """The answers that can be looked for and stand in the full passages."""
+    whole = "\n\n".join(p.text for p in case.passages)
+    return [a for a in usable_answers(case.answers) if holds_answer(whole, [a])]
 
 
 def _all(case: Case, plan: Allocation) -> bool:

@@ -51,6 +51,8 @@ class SelectiveCompressor:
         device: ``"auto"``, ``"cpu"``, ``"mps"``, ``"cuda"`` or ``"cuda:<number>"``.
     """
 
+    _loaded: Engine | None
+
     def __init__(self, manifest: Manifest, folder: Callable[[], Path], device: str = "auto") -> None:
         self._manifest = manifest
         self._folder = folder
@@ -72,7 +74,7 @@ class SelectiveCompressor:
         allow_empty: bool = False,
     ) -> list[Compressed]:
         """As ``TextCompressor.compress``."""
-        call = _check(passages, query, budget, keep, allow_empty)
+        call = _check(passages, query, budget, keep, allow_empty=allow_empty)
         prepared = self._prepare(call)
         return self._finish(call, prepared, self._engine().worker.submit(prepared.items).result())
 
@@ -91,7 +93,7 @@ class SelectiveCompressor:
         clock = asyncio.timeout(timeout)
         try:
             async with clock:
-                call = await asyncio.to_thread(_check, passages, query, budget, keep, allow_empty)
+                call = await asyncio.to_thread(_check, passages, query, budget, keep, allow_empty=allow_empty)
                 prepared = await asyncio.to_thread(self._prepare, call)
                 scores = await self._engine().worker.run_async(prepared.items)
                 return await asyncio.to_thread(self._finish, call, prepared, scores)
@@ -114,7 +116,9 @@ class SelectiveCompressor:
         units, keep = self._rate(prepared, scores)
         return _results(call, units, self._choose(call, prepared, units, keep), self.model_id)
 
-    def allocations(self, passages: Sequence[Passage], query: str | None, budgets: Sequence[Budget]) -> list[Allocation]:
+    def allocations(
+        self, passages: Sequence[Passage], query: str | None, budgets: Sequence[Budget]
+    ) -> list[Allocation]:
         """Score once and choose under several budgets, for evaluation and for finding a budget."""
         calls = [_check(passages, query, budget, (), allow_empty=False) for budget in budgets]
         if not calls:
@@ -151,7 +155,7 @@ class SelectiveCompressor:
 
     def _reset(self) -> None:
         self._lock = threading.Lock()
-        self._loaded: Engine | None = None
+        self._loaded = None
 
     def __getstate__(self) -> dict[str, Any]:
         return {k: v for k, v in self.__dict__.items() if k not in {"_lock", "_loaded"}}
@@ -162,7 +166,7 @@ class SelectiveCompressor:
 
 
 def _check(
-    passages: Sequence[Passage], query: str | None, budget: Budget, keep: Sequence[KeepItem], allow_empty: bool
+    passages: Sequence[Passage], query: str | None, budget: Budget, keep: Sequence[KeepItem], *, allow_empty: bool
 ) -> _Call:
     began = time.perf_counter()
     check_call(passages, query, budget, keep)

@@ -7,7 +7,6 @@ short forms of the Hugging Face names; ``hub.py`` maps them.
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -25,7 +24,8 @@ class Embeddings(nn.Module):
 
     def forward(self, ids: Tensor) -> Tensor:
         """(B, L) int64 -> (B, L, H)."""
-        return self.norm(self.word(ids) + self.position.weight[: ids.shape[1]])
+        embedded: Tensor = self.norm(self.word(ids) + self.position.weight[: ids.shape[1]])
+        return embedded
 
 
 class Layer(nn.Module):
@@ -51,7 +51,8 @@ class Layer(nn.Module):
         attended = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
         attended = attended.transpose(1, 2).reshape(hidden.shape)
         hidden = self.attention_norm(hidden + self.output(attended))
-        return self.output_norm(hidden + self.down(F.gelu(self.up(hidden))))
+        layer_output: Tensor = self.output_norm(hidden + self.down(F.gelu(self.up(hidden))))
+        return layer_output
 
 
 def run_layers(layers: nn.ModuleList, hidden: Tensor, mask: Tensor | None) -> Tensor:

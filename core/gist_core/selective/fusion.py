@@ -8,7 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
-SIGNALS = ("keep", "relevance", "unit_cosine", "window_cosine", "central", "unit_bm25", "window_bm25", "pairs", "length")
+SIGNALS = (
+    "keep",
+    "relevance",
+    "unit_cosine",
+    "window_cosine",
+    "central",
+    "unit_bm25",
+    "window_bm25",
+    "pairs",
+    "length",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,8 +69,8 @@ class Scorer:
 
     def _run(self, items: list[WindowItem]) -> Iterator[WindowScores]:
         width = max(len(i.ids) for i in items)
-        ids, mask, piece = (np.zeros((len(items), width), dtype=t) for t in (np.int64, np.bool_, np.int64))
-        piece[:] = -1
+        ids, piece = np.zeros((len(items), width), dtype=np.int64), np.full((len(items), width), -1, dtype=np.int64)
+        mask = np.zeros((len(items), width), dtype=np.bool_)
         first, pieces = 0, []
         for row, item in enumerate(items):
             length = len(item.ids)
@@ -78,17 +78,19 @@ class Scorer:
             piece[row, :length] = np.where(item.piece >= 0, item.piece + first, -1)
             pieces.append(int(item.piece.max(initial=-1)) + 1)
             first += pieces[-1]
-        tensors = (torch.from_numpy(a).to(self._device) for a in (ids, mask, piece))
-        keep, relevance, unit, window, central = self._forward(*tensors, items, pieces)
+        arrays = [torch.from_numpy(a).to(self._device) for a in (ids, mask, piece)]
+        keep, relevance, unit, window, central = self._forward(items, pieces, *arrays)
         real = piece >= 0
         at = 0
         for row, count in enumerate(pieces):
             part = slice(at, at + count)
-            yield WindowScores(keep[row][real[row]], float(relevance[row]), unit[part], float(window[row]), central[part])
+            yield WindowScores(
+                keep[row][real[row]], float(relevance[row]), unit[part], float(window[row]), central[part]
+            )
             at += count
 
     def _forward(
-        self, ids: Tensor, mask: Tensor, piece: Tensor, items: list[WindowItem], pieces: list[int]
+        self, items: list[WindowItem], pieces: list[int], ids: Tensor, mask: Tensor, piece: Tensor
     ) -> tuple[Floats, Floats, Floats, Floats, Floats]:
         states = [self._query(i.query) for i in items]
         shared = self._model.encode_windows(ids, mask)

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from gist_core.errors import CheckpointError
 from gist_core.passage import Span
 from gist_core.segment import Segment, segments
 from gist_core.selective.lexical import overlap
@@ -51,8 +52,16 @@ class Special:
 
 
 def special_ids(tokenizer: Tokenizer) -> Special:
-    """The framing ids of a BERT tokenizer."""
-    return Special(*(tokenizer.token_to_id(t) for t in ("[CLS]", "[SEP]", "[PAD]")))
+    """The framing ids of a BERT tokenizer.
+
+    Raises:
+        CheckpointError: The tokenizer lacks one of them.
+    """
+    ids = [tokenizer.token_to_id(t) for t in ("[CLS]", "[SEP]", "[PAD]")]
+    found = [i for i in ids if i is not None]
+    if len(found) != len(ids):
+        raise CheckpointError("The tokenizer lacks [CLS], [SEP] or [PAD].", hint="Use a BERT tokenizer.")
+    return Special(*found)
 
 
 def prepare(texts: Sequence[str], query: str | None, tokenizer: Tokenizer, window: int, query_tokens: int) -> Prepared:

@@ -9,17 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gist_core.selective.signals import Special
 from gist_core.selective.windows import collate
 from gist_core.training.examples import Example, LabelledWindow
-
-
-@dataclass(frozen=True, slots=True)
-class SpecialIds:
-    """Token ids the encoder frames its input with."""
-
-    cls: int
-    sep: int
-    pad: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +41,7 @@ class TrainingBatch:
     unit_window: Tensor
 
 
-def make_batch(examples: Sequence[Example], special: SpecialIds, chunk_rows: int = 16) -> TrainingBatch:
+def make_batch(examples: Sequence[Example], special: Special, chunk_rows: int = 16) -> TrainingBatch:
     """Pad a step's examples; units are numbered over the whole step, a cut unit once a window."""
     rows = [(q, w) for q, e in enumerate(examples) for w in e.windows]
     rows.sort(key=lambda row: len(row[1].labels))
@@ -73,7 +65,7 @@ def _units(window: LabelledWindow) -> np.ndarray:
     return window.source.cut.tokens.unit[bounds[window.row] : bounds[window.row + 1]]
 
 
-def _chunk(part: list[tuple[int, LabelledWindow]], units: list[np.ndarray], special: SpecialIds) -> Chunk:
+def _chunk(part: list[tuple[int, LabelledWindow]], units: list[np.ndarray], special: Special) -> Chunk:
     batches = [collate(w.source.cut, [w.row], special.cls, special.sep, special.pad) for _, w in part]
     width = max(b.ids.shape[1] for b in batches)
     ids = np.full((len(part), width), special.pad, dtype=np.int64)

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from gist_core.records import Record, Split, document_split
 from gist_core.segment import segments
 from gist_core.selective.windows import Windows, clean, tokenize, windows
-from gist_core.records import Record, Split, document_split
 
 OUTSIDE, EVIDENCE, ANSWER, IGNORED = 0.0, 0.5, 1.0, -1.0
 _LABEL_KINDS = {"sentence", "turn", "span"}

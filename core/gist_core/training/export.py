@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tokenizers import Tokenizer
 
-from gist_core.evaluation.tasks import load_cases
+from gist_core.cases import load_cases
 from gist_core.records import read_records
 from gist_core.selective.engine import Parts, load_parts, save_parts, start_engine
 from gist_core.selective.fusion import untrained
@@ -31,7 +31,13 @@ FUSION_CASES = {
     "xquad": 120,
     "jaquad": 100,
 }
-FREE_CASES = {"nolicence_squadshifts_new_wiki": 200, "fairytaleqa": 40, "covidqa": 8, "qmsum_train": 8, "friendsqa": 100}
+FREE_CASES = {
+    "nolicence_squadshifts_new_wiki": 200,
+    "fairytaleqa": 40,
+    "covidqa": 8,
+    "qmsum_train": 8,
+    "friendsqa": 100,
+}
 
 
 def export_selective(
@@ -44,7 +50,9 @@ def export_selective(
         draft = Path(temporary) / "draft"
         save_parts(draft, parts, name, version, int8=True)
         fitted = fit(draft, data)
-    save_parts(out, replace(parts, fusions=fitted.fusions, length_exponent=fitted.length_exponent), name, version, int8=True)
+    save_parts(
+        out, replace(parts, fusions=fitted.fusions, length_exponent=fitted.length_exponent), name, version, int8=True
+    )
 
 
 def fit(folder: Path, data: Path) -> Parts:

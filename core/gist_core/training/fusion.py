@@ -15,8 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from gist_core.evaluation.metrics import share_inside
-from gist_core.evaluation.tasks import Case
+from gist_core.cases import Case
 from gist_core.passage import Span
 from gist_core.selective.engine import Engine
 from gist_core.selective.fusion import SIGNALS, Fusion
@@ -58,8 +57,8 @@ def rate_cases(engine: Engine, cases: Sequence[Case], *, with_query: bool) -> li
 
 def _is_evidence(span: Span, evidence: Sequence[Span]) -> bool:
     for e in evidence:
-        inside, _ = share_inside([e], [span])
-        if inside >= 0.5 * min(e.end - e.start, span.end - span.start):
+        inside = min(e.end, span.end) - max(e.start, span.start)
+        if inside > 0 and inside >= 0.5 * min(e.end - e.start, span.end - span.start):
             return True
     return False
 
@@ -95,7 +94,7 @@ def fit_fusion(rated: Sequence[Rated], *, hidden: int = 8, steps: int = 800, see
         per_case = torch.zeros(len(rated)).index_add(0, group, calibration) / torch.bincount(group)
         loss = _weighted_ranking(logits, target, group, share) + 2.0 * (per_case * share).sum()
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]  # torch declares no type
         optimizer.step()
         schedule.step()
     state = {k: v.detach().numpy() for k, v in network.state_dict().items()}
@@ -126,9 +125,7 @@ def _weighted_ranking(logits: Tensor, target: Tensor, group: Tensor, share: Tens
 def choose_exponent(rated: Sequence[Rated], fusion: Fusion) -> float:
     """The length exponent under which the cases keep most evidence, averaged over rates and sets."""
     share = _set_shares(rated).numpy()
-    kept = {
-        a: float(np.dot(share, [_evidence_kept(r, fusion(r.signals), a) for r in rated])) for a in EXPONENTS
-    }
+    kept = {a: float(np.dot(share, [_evidence_kept(r, fusion(r.signals), a) for r in rated])) for a in EXPONENTS}
     return max(kept, key=kept.__getitem__)
 
 

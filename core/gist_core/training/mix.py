@@ -10,8 +10,8 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
-from gist_core.training.examples import Example, ExampleBuilder
 from gist_core.records import Split, read_records, split_of
+from gist_core.training.examples import Example, ExampleBuilder
 
 SELECTIVE_MIX: dict[str, int] = {
     "nq20_even": 3_000,

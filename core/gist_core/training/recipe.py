@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 from gist_core.records import Split
 from gist_core.selective.hub import from_pretrained_encoder
 from gist_core.selective.model import SelectiveModel
-from gist_core.training.batches import SpecialIds
+from gist_core.selective.signals import special_ids
 from gist_core.training.examples import ExampleBuilder
 from gist_core.training.mix import SELECTIVE_MIX, build_examples
 from gist_core.training.selective import SelectiveRecipe, sampler, train
@@ -20,7 +20,9 @@ from gist_core.training.selective import SelectiveRecipe, sampler, train
 VALIDATION_MIX = {"nq20_even": 64, "covidqa": 48, "fairytaleqa": 48, "qmsum_train": 32}
 
 
-def train_selective(data: Path, out: Path, encoder: Path, tokenizer: Tokenizer, recipe: SelectiveRecipe) -> SelectiveModel:
+def train_selective(
+    data: Path, out: Path, encoder: Path, tokenizer: Tokenizer, recipe: SelectiveRecipe
+) -> SelectiveModel:
     """Build examples of the train split, fine-tune, return the model in full precision.
 
     Args:
@@ -43,6 +45,6 @@ def train_selective(data: Path, out: Path, encoder: Path, tokenizer: Tokenizer, 
     held = build_examples(data, builder("validation", {"test"}), "validation", VALIDATION_MIX)
     total = sum(map(len, pools.values()))
     recipe = replace(recipe, steps=recipe.steps or total // recipe.examples_per_step)
-    special = SpecialIds(*(tokenizer.token_to_id(t) for t in ("[CLS]", "[SEP]", "[PAD]")))
+    special = special_ids(tokenizer)
     draw = sampler(pools, recipe.seed, recipe.examples_per_step)
     return train(model, draw, [e for pool in held.values() for e in pool], special, recipe, out)

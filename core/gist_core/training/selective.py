@@ -21,7 +21,8 @@ from torch import Tensor
 
 from gist_core.selective.model import SelectiveModel
 from gist_core.selective.pooling import pool_logits
-from gist_core.training.batches import SpecialIds, TrainingBatch, make_batch
+from gist_core.selective.signals import Special
+from gist_core.training.batches import TrainingBatch, make_batch
 from gist_core.training.examples import Example
 from gist_core.training.losses import ranking_loss, token_loss, unit_loss, unit_targets
 
@@ -81,7 +82,7 @@ def train(
     model: SelectiveModel,
     examples: Callable[[int], Sequence[Example]],
     validation: Sequence[Example],
-    special: SpecialIds,
+    special: Special,
     recipe: SelectiveRecipe,
     out: Path,
 ) -> SelectiveModel:

@@ -1,4 +1,4 @@
-"""Test records: which sets, which split, and what of a record can be measured."""
+"""Records as questions over passages, one split at a time."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import random
 from dataclasses import dataclass
 from pathlib import Path
 
-from gist_core.evaluation.metrics import holds_answer, usable_answers
 from gist_core.passage import Passage, Span, merge_spans
 from gist_core.records import Record, Split, read_records, split_of
 
@@ -16,7 +15,7 @@ WHOLE_SETS = {"hotpotqa_train100"}  # too small to split, so never trained on
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A question over passages. ``evidence`` per passage; ``answers`` only such as stand in the full text."""
+    """A question over passages. ``evidence`` per passage, disjoint."""
 
     id: str
     set: str
@@ -32,19 +31,22 @@ def load_cases(data: Path, name: str, split: Split, limit: int | None = None, se
     Raises:
         InvalidInputError: The set is not in the folder.
     """
-    records = [
-        r for r in read_records(data, name) if r["query"] and (name in WHOLE_SETS or split_of(r) == split)
-    ]
+    records = [r for r in read_records(data, name) if r["query"] and (name in WHOLE_SETS or split_of(r) == split)]
     random.Random(f"{name}-{seed}").shuffle(records)
     return [_case(name, r) for r in records[:limit]]
 
 
 def _case(name: str, record: Record) -> Case:
     passages = [Passage(d["id"], d["text"]) for d in record["documents"]]
-    whole = "\n\n".join(p.text for p in passages)
-    answers = [a for a in usable_answers(record["answers"] or []) if holds_answer(whole, [a])]
     spans: dict[str, list[Span]] = {p.id: [] for p in passages}
     for e in record["evidence"]:
         if e["kind"] in EVIDENCE_KINDS:
             spans[e["doc"]].append(Span(e["start"], e["end"]))
-    return Case(record["id"], name, record["query"], passages, answers, [merge_spans(spans[p.id]) for p in passages])
+    return Case(
+        record["id"],
+        name,
+        record["query"],
+        passages,
+        record["answers"] or [],
+        [merge_spans(spans[p.id]) for p in passages],
+    )
