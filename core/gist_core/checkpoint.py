@@ -107,6 +107,7 @@ def write_checkpoint(folder: Path, manifest: Manifest, tensors: Tensors, tokeniz
         (fresh / CONFIG).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
         (fresh / TOKENIZER).write_text(tokenizer_json, encoding="utf-8")
         save_file({k: np.ascontiguousarray(v) for k, v in tensors.items()}, fresh / WEIGHTS)
+        (fresh / WEIGHTS).chmod((fresh / CONFIG).stat().st_mode)  # safetensors writes for the owner alone
         folder.mkdir(exist_ok=True)
         for part in fresh.iterdir():
             shutil.move(part, folder / part.name)

@@ -84,7 +84,7 @@ def _train(data, out, encoder, steps, **changes):
 def test_train_export_load_compress(data, encoder, tmp_path):
     model = _train(data, tmp_path / "run", encoder, steps=4)
     export_selective(model, tiny_tokenizer(), data, tmp_path / "out", name="tiny-facts", version="7", vocabulary=150)
-    compressor = load_compressor(str(tmp_path / "out"), device="cpu")
+    compressor = load_compressor(str(tmp_path / "out" / "checkpoint"), device="cpu")
     assert compressor.model_id == "tiny-facts@7"
     [result] = compressor.compress(
         [Passage("a", "The iron barked. A cat was born in 1005. He sat.")], query="When?", budget=Budget(tokens=10)

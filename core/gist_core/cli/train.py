@@ -38,5 +38,5 @@ def selective(
     folder = encoder_folder(encoder)
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     model = train_selective(data, out, folder, tokenizer, SelectiveRecipe(steps=steps, seed=seed))
-    export_selective(model, tokenizer, data, out / "checkpoint", name=name, version=version, vocabulary=VOCABULARY)
+    export_selective(model, tokenizer, data, out, name=name, version=version, vocabulary=VOCABULARY)
     typer.echo(f"Wrote {out / 'checkpoint'}", err=True)

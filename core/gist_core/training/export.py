@@ -43,16 +43,19 @@ FREE_CASES = {
 def export_selective(
     model: SelectiveModel, tokenizer: Tokenizer, data: Path, out: Path, *, name: str, version: str, vocabulary: int
 ) -> None:
-    """Write the checkpoint. The fusion is fitted to the stored int8 weights, not to the full precision ones."""
+    """Write ``out/checkpoint`` in int8 and, to measure what that costs, ``out/full-precision``.
+
+    The fusion is fitted to the int8 weights.
+    """
     trimmed, smaller = trim_vocabulary(model, tokenizer, _texts(data), vocabulary)
     parts = Parts(trimmed, smaller, {m: untrained() for m in ("query", "free")}, {"query": 0.0, "free": 0.0})
     with tempfile.TemporaryDirectory() as temporary:
         draft = Path(temporary) / "draft"
         save_parts(draft, parts, name, version, int8=True)
         fitted = fit(draft, data)
-    save_parts(
-        out, replace(parts, fusions=fitted.fusions, length_exponent=fitted.length_exponent), name, version, int8=True
-    )
+    learned = replace(parts, fusions=fitted.fusions, length_exponent=fitted.length_exponent)
+    save_parts(out / "checkpoint", learned, name, version, int8=True)
+    save_parts(out / "full-precision", learned, name, f"{version}-fp32", int8=False)
 
 
 def fit(folder: Path, data: Path) -> Parts:
