@@ -20,11 +20,11 @@ from gist_core.selective.compressor import SelectiveCompressor
 
 SETS: dict[str, int | None] = {
     "nq20_even": None,
-    "nolicence_squadshifts_new_wiki_10doc": None,
+    "nolicence_squadshifts_new_wiki_10doc": 200,
     "hotpotqa_train100": None,
-    "covidqa": 100,
-    "fairytaleqa": 120,
-    "qmsum_train": 50,
+    "covidqa": 60,
+    "fairytaleqa": 90,
+    "qmsum_train": 36,
 }
 
 

@@ -19,7 +19,7 @@ from gist_core.errors import CheckpointError, CompressionError
 from gist_core.selective.config import SelectiveConfig
 from gist_core.selective.fusion import Fusion
 from gist_core.selective.model import SelectiveModel
-from gist_core.selective.scorer import BATCH_TOKENS, Scorer, WindowItem, WindowScores
+from gist_core.selective.scorer import GPU_BATCH_TOKENS, Scorer, WindowItem, WindowScores
 
 KIND = "selective"
 
@@ -93,7 +93,7 @@ def start_engine(parts: Parts, device: str) -> Engine:
         except (RuntimeError, MemoryError) as error:
             raise CompressionError(f"The model failed on {place}: {error}", hint="Try device='cpu'.") from error
 
-    worker = BatchWorker(run, max_items=4_096, cost=lambda item: float(len(item.ids)), max_cost=4.0 * BATCH_TOKENS)
+    worker = BatchWorker(run, max_items=4_096, cost=lambda item: float(len(item.ids)), max_cost=float(GPU_BATCH_TOKENS))
     return Engine(parts, worker)
 
 

@@ -16,7 +16,8 @@ from gist_core.selective.model import QueryState, SelectiveModel
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
-BATCH_TOKENS = 4_096
+CPU_BATCH_TOKENS = 1_024  # activations stay in the cache: 561 ms where 4,096 took 747 (core/decisions/log.md)
+GPU_BATCH_TOKENS = 16_384
 CACHED_QUERIES = 64
 
 
@@ -48,13 +49,14 @@ class Scorer:
     def __init__(self, model: SelectiveModel, device: torch.device, dtype: torch.dtype) -> None:
         self._model = model.to(device=device, dtype=dtype).eval()
         self._device = device
+        self._batch_tokens = CPU_BATCH_TOKENS if device.type == "cpu" else GPU_BATCH_TOKENS
         self._queries: OrderedDict[tuple[int, ...], QueryState] = OrderedDict()
 
     @torch.inference_mode()
     def __call__(self, items: Sequence[WindowItem]) -> list[WindowScores]:
         """Score windows; the results stand in the order of the items."""
         results: list[WindowScores | None] = [None] * len(items)
-        for rows in _batches([len(i.ids) for i in items]):
+        for rows in _batches([len(i.ids) for i in items], self._batch_tokens):
             for row, scores in zip(rows, self._run([items[r] for r in rows]), strict=True):
                 results[row] = scores
         return [r for r in results if r is not None]
@@ -126,11 +128,11 @@ def _pad_queries(states: list[QueryState]) -> tuple[Tensor, Tensor]:
     return hidden, mask
 
 
-def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Rows of like length, at most ``BATCH_TOKENS`` padded tokens together."""
+def _batches(lengths: Sequence[int], most: int) -> Iterator[list[int]]:
+    """Rows of like length, at most ``most`` padded tokens together."""
     batch: list[int] = []
     for row in sorted(range(len(lengths)), key=lengths.__getitem__):
-        if batch and lengths[row] * (len(batch) + 1) > BATCH_TOKENS:
+        if batch and lengths[row] * (len(batch) + 1) > most:
             yield batch
             batch = []
         batch.append(row)
