@@ -20,11 +20,11 @@ from gist_core.selective.compressor import SelectiveCompressor
 
 SETS: dict[str, int | None] = {
     "nq20_even": None,
-    "nolicence_squadshifts_new_wiki_10doc": 200,
+    "nolicence_squadshifts_new_wiki_10doc": 150,
     "hotpotqa_train100": None,
-    "covidqa": 60,
-    "fairytaleqa": 90,
-    "qmsum_train": 36,
+    "covidqa": 45,
+    "fairytaleqa": 70,
+    "qmsum_train": 24,
 }
 
 

@@ -1,7 +1,7 @@
 """Text to units with exact character offsets: sentences, headings, list items, table rows, code; clauses and words.
 
-Own rules instead of a library: every maintained segmenter we tried either loses offsets or is far slower than the
-model it would feed. All patterns are bounded or possessive, so the work grows linearly with the text whatever it holds.
+Own rules instead of a library: offsets must be exact, headings, tables and code are units too, and the standard
+library does it all. All patterns are bounded or possessive, so the work grows linearly with the text whatever it holds.
 """
 
 from gist_core.segment.document import segments

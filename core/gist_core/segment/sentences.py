@@ -19,6 +19,7 @@ _INK = re.compile(r"\s*+")
 _NEXT = re.compile(r"\s*+[\"'\u201c\u2018\u00ab(\[*_]{0,4}+(?P<word>[\w']{0,20}+)")
 _QUOTE_GOES_ON = re.compile(r"[\u3068\u3063\u306a\u306e\u3001\uff0c\u3092\u304c\u306f\u306b\u3082]")
 _BEFORE = re.compile(r"[^\s(\[\"'\u201c\u2018\u00ab/\u2014\u2013-]*\Z")
+_NUMERAL = re.compile(r"[0-9]{1,3}|[IVXLC]{1,6}")
 _DOTTED = re.compile(r"(?:\w\.)+\w{1,2}")
 
 
@@ -93,14 +94,14 @@ def _period_ends(text: str, found: re.Match[str], at: int, word: str) -> bool:
     before = _BEFORE.search(text, max(at, left - 16), left)
     last = before[0] if before else ""
     name, first = last.lower(), word[:1]
+    if _NUMERAL.fullmatch(last) and left - len(last) <= at:
+        return False  # an enumeration's number
     if (len(last) == 1 and "A" <= last <= "Z" and last != "I") or (name in _NAMES or _is_acronym(last, name)):
         return first.isupper() and word.lower() in _STARTERS
     if name in _TITLES:
         return False
     if name in _NUMBERED or name in _TIMES:
         return not (first.isdigit() or first.islower())
-    if last.isdigit() and len(last) < 4 and left - len(last) <= at:
-        return False  # an enumeration's number
     return not first.islower() or (len(last) >= 3 and last.isalnum() and not found["close"])
 
 

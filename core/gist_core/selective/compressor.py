@@ -192,12 +192,18 @@ def _probability(logit: float) -> float:
 
 
 def _units(prepared: Prepared, logits: Floats) -> list[list[Unit]]:
+    """The segments with their scores, less those that only come along with others: headings, heads of tables."""
     values = iter(logits.tolist())
-    return [[Unit(s.span, next(values), s.requires) for s in found] for found in prepared.segments]
+    scored = [[Unit(s.span, next(values), s.requires) for s in found] for found in prepared.segments]
+    required = [{span for s in found for span in s.requires} for found in prepared.segments]
+    return [[u for u in units if u.span not in with_] for units, with_ in zip(scored, required, strict=True)]
 
 
 def _finer(passages: Sequence[Passage], prepared: Prepared, keep: Floats) -> Callable[[int, Unit], list[Unit]]:
-    """Clauses, then words, of a unit: its own score plus what the token logits say of each part against the whole."""
+    """Clauses, then words, of a unit: its own score plus what the token logits say of each part against the whole.
+
+    They come without their heading: where not even a sentence fits, it would leave room for nothing else.
+    """
     from gist_core.selective.signals import span_logits
 
     def finer(index: int, unit: Unit) -> list[Unit]:
@@ -205,10 +211,7 @@ def _finer(passages: Sequence[Passage], prepared: Prepared, keep: Floats) -> Cal
         if not spans:
             return []
         pooled = span_logits(prepared, keep, index, [unit.span, *spans])
-        return [
-            Unit(span, unit.score + float(part - pooled[0]), unit.requires)
-            for span, part in zip(spans, pooled[1:], strict=True)
-        ]
+        return [Unit(span, unit.score + float(part - pooled[0])) for span, part in zip(spans, pooled[1:], strict=True)]
 
     return finer
 
