@@ -9,6 +9,6 @@ cd "$(dirname "$0")/../.."
 sh cookbook/runs/setup.sh
 
 .venv/bin/gist compress cookbook/data/speeches/1961-kennedy.txt \
-    --query "When should an American land on the moon, and what will it cost?" \
-    --tokens 300 --html kept.html
+    --query "By when should the nation land a man on the moon?" \
+    --tokens 150 --html kept.html
 echo "Kept and dropped text side by side: kept.html" >&2
