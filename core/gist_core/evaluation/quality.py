@@ -20,11 +20,11 @@ from gist_core.selective.compressor import SelectiveCompressor
 
 SETS: dict[str, int | None] = {
     "nq20_even": None,
-    "nolicence_squadshifts_new_wiki_10doc": 150,
+    "nolicence_squadshifts_new_wiki_10doc": 110,
     "hotpotqa_train100": None,
-    "covidqa": 45,
-    "fairytaleqa": 70,
-    "qmsum_train": 24,
+    "covidqa": 30,
+    "fairytaleqa": 50,
+    "qmsum_train": 16,
 }
 
 

@@ -18,6 +18,9 @@ SIGNALS = (
     "window_bm25",
     "pairs",
     "length",
+    "distinct",
+    "unit_cosine_z",
+    "window_cosine_z",
 )
 
 

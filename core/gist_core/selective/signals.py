@@ -119,18 +119,38 @@ def signals(prepared: Prepared, scores: Sequence[WindowScores]) -> Signals:
         return best(np.concatenate([getattr(s, name) for s in scores]) if scores else np.zeros(0, np.float32))
 
     length = np.log1p(np.bincount(tokens.unit, minlength=count)).astype(np.float32)
+    unit_cosine, central = of_piece("piece_cosine"), of_piece("central")
+    window_cosine = of_window([s.window_cosine for s in scores])
     columns = (
         _pool(keep, tokens.unit, count),
         of_window([s.relevance for s in scores]),
-        of_piece("piece_cosine"),
-        of_window([s.window_cosine for s in scores]),
-        of_piece("central"),
+        unit_cosine,
+        window_cosine,
+        central,
         words.unit,
         of_window(words.window),
         words.pairs,
         length,
+        _distinct(unit_cosine, window_cosine, central),
+        _standardised(unit_cosine),
+        _standardised(window_cosine),
     )
     return Signals(np.stack(columns, axis=1).astype(np.float32), keep)
+
+
+def _distinct(unit: Floats, window: Floats, central: Floats) -> Floats:
+    """Cosine of the query and what sets a unit apart from its window: (u - w)·q / |u - w|, u, w, q of unit length.
+
+    Units read in one window share most of their direction; 0.02 keeps a unit that is its window from blowing up.
+    """
+    return np.asarray((unit - window) / np.sqrt(np.maximum(2 - 2 * central, 0) + 0.02), dtype=np.float32)
+
+
+def _standardised(values: Floats) -> Floats:
+    """Less the call's mean, over its deviation: how far cosines spread differs from query to query."""
+    if not len(values):
+        return values
+    return np.asarray((values - values.mean()) / (values.std() + 1e-3), dtype=np.float32)
 
 
 def span_logits(prepared: Prepared, keep: Floats, passage: int, spans: Sequence[Span]) -> Floats:

@@ -20,16 +20,16 @@ from gist_core.training.mix import SELECTIVE_MIX
 from gist_core.training.vocabulary import trim_vocabulary
 
 FUSION_CASES = {
-    "nq20_even": 110,
-    "nolicence_squadshifts_new_wiki_10doc": 110,
-    "nolicence_squadshifts_reddit": 150,
-    "fairytaleqa": 70,
-    "covidqa": 24,
-    "qmsum_train": 16,
-    "friendsqa": 120,
-    "policyqa": 120,
-    "xquad": 120,
-    "jaquad": 100,
+    "nq20_even": 140,
+    "nolicence_squadshifts_new_wiki_10doc": 80,
+    "covidqa": 14,
+    "fairytaleqa": 36,
+    "qmsum_train": 8,
+    "nolicence_squadshifts_reddit": 100,
+    "friendsqa": 60,
+    "policyqa": 60,
+    "xquad": 60,
+    "jaquad": 60,
 }
 FREE_CASES = {
     "nolicence_squadshifts_new_wiki": 200,
@@ -67,7 +67,7 @@ def fit(folder: Path, data: Path) -> Parts:
         cases = [c for name, limit in mix.items() for c in load_cases(data, name, "validation", limit)]
         rated = rate_cases(engine, cases, with_query=mode == "query")
         fusions[mode] = fit_fusion(rated)
-        exponents[mode] = choose_exponent(rated, fusions[mode])
+        exponents[mode] = choose_exponent(rated)
     return replace(parts, fusions=fusions, length_exponent=exponents)
 
 

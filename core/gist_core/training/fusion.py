@@ -75,8 +75,11 @@ class _Network(nn.Module):
         return mixed.squeeze(-1)
 
 
-def fit_fusion(rated: Sequence[Rated], *, hidden: int = 8, steps: int = 800, seed: int = 13) -> Fusion:
-    """Fit on all cases at once with Adam; deterministic for a seed."""
+def fit_fusion(rated: Sequence[Rated], *, hidden: int = 1, steps: int = 300, seed: int = 13) -> Fusion:
+    """Fit on all cases at once with Adam; deterministic for a seed.
+
+    One hidden unit: eight fitted the validation split better and new cases worse (core/decisions/log.md).
+    """
     torch.manual_seed(seed)
     x = torch.from_numpy(np.concatenate([r.signals for r in rated]))
     mean, scale = x.mean(0), x.std(0).clamp(min=1e-3)
@@ -122,16 +125,26 @@ def _weighted_ranking(logits: Tensor, target: Tensor, group: Tensor, share: Tens
     return -((good + 1e-30) / (mass + 1e-30)).log().mul(share).sum()
 
 
-def choose_exponent(rated: Sequence[Rated], fusion: Fusion) -> float:
-    """The length exponent under which the cases keep most evidence, averaged over rates and sets."""
+def choose_exponent(rated: Sequence[Rated], folds: int = 5) -> float:
+    """The length exponent under which most evidence is kept, over rates and sets, by fusions fitted on other cases."""
+    fusions = [fit_fusion([r for i, r in enumerate(rated) if i % folds != f]) for f in range(folds)]
+    logits = [fusions[i % folds](r.signals) for i, r in enumerate(rated)]
     share = _set_shares(rated).numpy()
-    kept = {a: float(np.dot(share, [_evidence_kept(r, fusion(r.signals), a) for r in rated])) for a in EXPONENTS}
+    kept = {
+        a: float(np.dot(share, [_evidence_kept(r, found, a) for r, found in zip(rated, logits, strict=True)]))
+        for a in EXPONENTS
+    }
     return max(kept, key=kept.__getitem__)
 
 
 def _evidence_kept(rated: Rated, logits: Floats, exponent: float) -> float:
-    order = np.argsort(-(logits - exponent * np.log(np.maximum(rated.sizes, 1))), kind="stable")
-    before = np.cumsum(rated.sizes[order])
-    weight = rated.evidence[order] * rated.sizes[order]
-    total = max(float(weight.sum()), 1e-9)
-    return float(np.mean([weight[before <= rated.sizes.sum() / rate].sum() / total for rate in RATES]))
+    """Share of the evidence kept when units are taken best first, those that do not fit left out; mean over rates."""
+    order = np.argsort(-(logits - exponent * np.log(np.maximum(rated.sizes, 1))), kind="stable").tolist()
+    kept = 0.0
+    for rate in RATES:
+        left = float(rated.sizes.sum()) / rate
+        for unit in order:
+            if rated.sizes[unit] <= left:
+                left -= float(rated.sizes[unit])
+                kept += float(rated.evidence[unit] * rated.sizes[unit])
+    return kept / max(float((rated.evidence * rated.sizes).sum()), 1e-9) / len(RATES)
