@@ -6,5 +6,5 @@
 # RUN is the folder that train_selective.sh wrote.
 set -eu
 for kind in checkpoint full-precision; do
-    gist evaluate --data "$1" --out "$3/$kind" --model "$2/$kind" --set nq20_even --limit 60
+    gist evaluate --data "$1" --out "$3/$kind" --model "$2/$kind" --set nq20_even --alone
 done

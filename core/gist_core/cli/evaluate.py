@@ -26,12 +26,13 @@ def evaluate(
     model: Annotated[str, typer.Option(help="'default', a folder or a hub id.")] = "default",
     split: Annotated[Split, typer.Option(help="Which side of the sets.")] = Split.TEST,
     sets: Annotated[list[str] | None, typer.Option("--set", help="A set of the folder; default: the README's.")] = None,
+    alone: Annotated[bool, typer.Option("--alone", help="Measure the model without the others beside it.")] = False,
     limit: Annotated[int | None, typer.Option(min=1, help="Records of each set at the most.")] = None,
 ) -> None:
     """Measure a model beside head truncation, BM25 and all-MiniLM-L6-v2 (where installed) and print the report."""
     from gist_core.evaluation.quality import SETS, baselines, measure, model_system
     from gist_core.loading import load_compressor
 
-    systems = {"gist": model_system(load_compressor(model)), **baselines()}
+    systems = {"gist": model_system(load_compressor(model)), **({} if alone else baselines())}
     chosen: dict[str, int | None] = dict.fromkeys(sets or SETS, limit) if sets or limit else SETS
     typer.echo(measure(data, out, systems, chosen, split.value))
