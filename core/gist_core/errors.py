@@ -59,3 +59,7 @@ class CompressionTimeoutError(GistError, TimeoutError):
 
 class CompressionError(GistError):
     """The model failed while compressing."""
+
+
+class ArchiveError(GistError):
+    """An archive of turns cannot be opened, read or written."""

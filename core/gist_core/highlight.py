@@ -1,4 +1,4 @@
-"""A result as HTML: one fragment for a notebook, one self-contained page for a browser.
+"""A result as HTML: one fragment for a notebook, one self-contained page for a browser, and what other pages share.
 
 Colours of a fragment are translucent and its text colour is inherited, so that it reads on a light and on a dark
 ground. Nothing is loaded from anywhere: no script, no font, no image.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from gist_core.errors import InvalidInputError
@@ -100,16 +100,39 @@ def to_page(
             f"{len(results)} results and {len(sources)} sources.", hint="Pass one source for each result."
         )
     articles = "\n".join(_article(result, source) for result, source in zip(results, sources, strict=True))
-    title = _escape(query) if query else "Compressed without a question"
-    line = f'<p class="gist-account">{_escape(_account_line(account, results))}</p>' if account else ""
+    line = f'<p class="gist-account">{escape(_account_line(account, results))}</p>' if account else ""
+    return page(query or "Compressed without a question", f"{line}\n{only('Show only what was kept')}\n{articles}")
+
+
+def page(title: str, body: str, style: str = "") -> str:
+    """A self-contained document.
+
+    Args:
+        title: Its title and first heading, as plain text.
+        body: HTML.
+        style: CSS that comes after the style all pages share.
+    """
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{title} - gist</title>\n<style>{_PAGE_STYLE}{_STYLE}</style>\n</head>\n<body>\n<main>\n"
-        f'<h1 dir="auto">{title}</h1>\n{line}\n'
-        '<label class="gist-only"><input type="checkbox" id="gist-only">Show only what was kept</label>\n'
-        f"{articles}\n</main>\n</body>\n</html>\n"
+        f"<title>{escape(title)} - gist</title>\n<style>{_PAGE_STYLE}{_STYLE}{style}</style>\n</head>\n<body>\n<main>\n"
+        f'<h1 dir="auto">{escape(title)}</h1>\n{body}\n</main>\n</body>\n</html>\n'
     )
+
+
+def only(label: str) -> str:
+    """The box that hides what was dropped, of class ``gist-dropped``; it works without a script."""
+    return f'<label class="gist-only"><input type="checkbox" id="gist-only">{escape(label)}</label>'
+
+
+def marked_slices(source: str, kept: Iterable[tuple[int, int]]) -> Iterator[str]:
+    """The whole source as HTML: ``kept``, sorted and disjoint, marked, the rest dimmed."""
+    at = 0
+    for start, end in kept:
+        yield dropped(source[at:start])
+        yield mark(source[start:end])
+        at = end
+    yield dropped(source[at:])
 
 
 def _account_line(account: Account, results: Sequence[Compressed]) -> str:
@@ -122,7 +145,7 @@ def _article(result: Compressed, source: str | None) -> str:
     body = "".join(_marked(result) if source is None else _marked_source(result, source))
     empty = "" if result.text else " gist-empty"
     return (
-        f'<article class="gist-result{empty}"><header><span class="gist-name">{_escape(result.source_id)}</span>'
+        f'<article class="gist-result{empty}"><header><span class="gist-name">{escape(result.source_id)}</span>'
         f"<span>score {result.score:.3f}</span>"
         f"<span>{result.usage.tokens_in:,} &rarr; {result.usage.tokens_out:,} tokens "
         f"({100 * result.usage.ratio:.1f}&nbsp;%)</span></header>"
@@ -135,23 +158,18 @@ def _marked_source(result: Compressed, source: str) -> Iterator[str]:
     if result.kept is None:
         yield from _marked(result)
         return
-    at = 0
-    for start, end in result.spans_in(source):
-        yield _dropped(source[at:start])
-        yield _mark(source[start:end])
-        at = end
-    yield _dropped(source[at:])
+    yield from marked_slices(source, result.spans_in(source))
 
 
 def _marked(result: Compressed) -> Iterator[str]:
     """The kept text alone, with the number of characters left out at each gap."""
     if result.kept is None:
-        yield _mark(result.text)
+        yield mark(result.text)
         return
     at, before = 0, 0
     for start, end in merge_spans(result.kept):
         yield _gap(start - before)
-        yield _mark(result.text[at : at + end - start])
+        yield mark(result.text[at : at + end - start])
         at, before = at + end - start + 1, end  # one joining character stands between two slices
 
 
@@ -162,17 +180,19 @@ def _gap(characters: int) -> str:
     return f' <span class="gist-gap">[… {characters:,} characters …]</span> '
 
 
-def _mark(text: str) -> str:
-    return f"<mark>{_escape(text)}</mark>" if text else ""
+def mark(text: str) -> str:
+    """Kept text as HTML."""
+    return f"<mark>{escape(text)}</mark>" if text else ""
 
 
-def _dropped(text: str) -> str:
-    return f'<span class="gist-dropped">{_escape(text)}</span>' if text else ""
+def dropped(text: str) -> str:
+    """Dropped text as HTML."""
+    return f'<span class="gist-dropped">{escape(text)}</span>' if text else ""
 
 
-def _escape(text: str) -> str:
+def escape(text: str) -> str:
     """HTML-safe; what no page may hold (NUL, lone surrogates, control characters) becomes U+FFFD."""
     return html.escape(_UNPRINTABLE.sub("\ufffd", text))
 
 
-__all__ = ["Account", "to_html", "to_page"]
+__all__ = ["Account", "dropped", "escape", "mark", "marked_slices", "only", "page", "to_html", "to_page"]

@@ -6,14 +6,19 @@ import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_args
 
 from gist_core.budget import Budget
 from gist_core.compressor import TextCompressor, check_pattern, check_timeout
 from gist_core.device import check_device
 from gist_core.errors import InvalidInputError
 from gist_core.fallback import FallbackCompressor, OnError
+from gist_core.memory.policy import MemoryPolicy, OnFailure
 from gist_core.tokens import token_counter
+
+if TYPE_CHECKING:
+    from gist_core.memory.archive import Archive
+    from gist_core.memory.conversations import Conversations
 
 DEFAULT_RATIO = 0.25
 _LEADING_FLAGS = re.compile(r"\(\?[aiLmsux]+\)")
@@ -107,6 +112,91 @@ class CompressionSettings:
         from gist_core.loading import load_compressor
 
         return load_compressor(str(self.model), device=self.device, on_error="raise")
+
+
+class MemoryOptions(TypedDict, total=False):
+    """The settings of ``MemorySettings`` as keyword arguments of an adapter."""
+
+    model: str | os.PathLike[str] | TextCompressor
+    high_water: int
+    low_water: int | None
+    keep_last: int
+    tokenizer: Any
+    keep: Sequence[str | re.Pattern[str]]
+    device: str
+    on_error: OnFailure
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemorySettings:
+    """How an adapter keeps conversations small.
+
+    Args:
+        model: ``"default"``, a local folder, a hub id, or a TextCompressor to share.
+        high_water: Tokens above which a conversation is compacted.
+        low_water: Tokens it is compacted to; half of ``high_water`` if not given.
+        keep_last: So many messages at the end stay word for word.
+        tokenizer: What counts the tokens: an encoding or model name, a HF tokenizer, or a ``str -> int``.
+        keep: Regular expressions; what they match in an old message goes into its gist first.
+        device: ``"auto"``, ``"cpu"``, ``"mps"``, ``"cuda"`` or ``"cuda:1"``.
+        on_error: What a failure at run time gives: ``"original"``, the messages as they were, with a GistWarning; or
+            ``"raise"``.
+
+    Raises:
+        InvalidInputError: A value is unusable; TokenizerError and DeviceError are kinds of it.
+    """
+
+    model: str | os.PathLike[str] | TextCompressor = "default"
+    high_water: int = 8_000
+    low_water: int | None = None
+    keep_last: int = 6
+    tokenizer: Any = "o200k_base"
+    keep: Sequence[str | re.Pattern[str]] = ()
+    device: str = "auto"
+    on_error: OnFailure = "original"
+
+    def __post_init__(self) -> None:
+        _check_model(self.model)
+        check_device(self.device)
+        object.__setattr__(self, "keep", pattern_texts(self.keep))
+        self.policy()
+
+    @classmethod
+    def of(cls, adapter: object) -> MemorySettings:
+        """The settings an adapter holds as attributes of the same names."""
+        return cls(**{field.name: getattr(adapter, field.name) for field in fields(cls)})
+
+    def policy(self) -> MemoryPolicy:
+        """The policy of every conversation."""
+        return MemoryPolicy(
+            high_water=self.high_water,
+            low_water=self.low_water,
+            keep_last=self.keep_last,
+            tokenizer=self.tokenizer,
+            keep=self.keep,
+            on_error=self.on_error,
+        )
+
+    def compressor(self) -> TextCompressor:
+        """The compressor; its weights load at first use, and its failures are the policy's to answer.
+
+        Raises:
+            GistError: The model's name, folder or configuration is unusable.
+        """
+        return CompressionSettings(model=self.model, device=self.device, on_error="raise").build()
+
+    def conversations(self, archive: Archive | None = None) -> Conversations:
+        """A compactor for each conversation.
+
+        Args:
+            archive: Where the originals are kept; in memory if not given.
+
+        Raises:
+            GistError: The model's name, folder or configuration is unusable.
+        """
+        from gist_core.memory.conversations import Conversations
+
+        return Conversations(self.policy(), compressor=self.compressor(), archive=archive)
 
 
 def pattern_texts(keep: Iterable[str | re.Pattern[str]]) -> tuple[str, ...]:

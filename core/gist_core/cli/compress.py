@@ -14,7 +14,7 @@ import typer
 
 from gist_core.budget import Budget
 from gist_core.cli.console import clear_errors, say, working, write_file, write_out
-from gist_core.cli.inputs import STDIN, read_passages
+from gist_core.cli.inputs import check_page, read_passages
 from gist_core.errors import InvalidInputError
 from gist_core.highlight import Account, to_page
 from gist_core.loading import load_compressor
@@ -65,7 +65,7 @@ def compress(
     """
     with clear_errors():
         budget = _budget(tokens=tokens, ratio=ratio, threshold=threshold, scope=scope, tokenizer=tokenizer)
-        _check_page(html, files or [])
+        check_page(html, files or [])
         passages = read_passages(files or [])
         compressor = load_compressor(model, device=device)
         with working(f"Compressing {len(passages)} passages"):
@@ -79,16 +79,6 @@ def _budget(
     if tokens is None and ratio is None and threshold is None:
         raise InvalidInputError("No size given.", hint="Add --tokens N, --ratio R or --threshold T.")
     return Budget(tokens=tokens, ratio=ratio, threshold=threshold, scope=scope.value, tokenizer=tokenizer)
-
-
-def _check_page(page: Path | None, files: Sequence[str]) -> None:
-    """Before any work: a page that could not be written, or would overwrite an input."""
-    if page is None:
-        return
-    if page.is_dir() or not page.parent.is_dir():
-        raise InvalidInputError(f"Cannot write {str(page)!r}.", hint="Name a file in a folder that exists.")
-    if page.resolve() in {Path(name).resolve() for name in files if name != STDIN}:
-        raise InvalidInputError(f"--html {str(page)!r} would overwrite an input.", hint="Name another file.")
 
 
 def _outcome(passages: Sequence[Passage], results: Sequence[Compressed], budget: Budget, query: str | None) -> _Outcome:

@@ -1,4 +1,4 @@
-"""Files and standard input as passages."""
+"""Files and standard input as passages; and that no output overwrites them."""
 
 from __future__ import annotations
 
@@ -26,6 +26,24 @@ def read_passages(names: Sequence[str]) -> list[Passage]:
     if not names and sys.stdin.isatty():
         raise InvalidInputError("No input.", hint="Name files, or pipe a text in.")
     return [Passage(id=name, text=_read(name)) for name in chosen]
+
+
+def check_page(page: Path | None, files: Sequence[str]) -> None:
+    """Before any work: that a page can be written where it shall be.
+
+    Args:
+        page: The file to write; None is no page.
+        files: The inputs, as ``read_passages`` takes them.
+
+    Raises:
+        InvalidInputError: It is a folder or lies in none, or it is an input.
+    """
+    if page is None:
+        return
+    if page.is_dir() or not page.parent.is_dir():
+        raise InvalidInputError(f"Cannot write {str(page)!r}.", hint="Name a file in a folder that exists.")
+    if page.resolve() in {Path(name).resolve() for name in files if name != STDIN}:
+        raise InvalidInputError(f"--html {str(page)!r} would overwrite an input.", hint="Name another file.")
 
 
 def _read(name: str) -> str:

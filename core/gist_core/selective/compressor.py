@@ -127,6 +127,18 @@ class SelectiveCompressor:
         units, keep = self._rate(prepared, self._engine().worker.submit(prepared.items).result())
         return [self._choose(call, prepared, units, keep) for call in calls]
 
+    def embed(self, texts: Sequence[str]) -> Floats:
+        """(N, H) sentence embeddings of unit length, of the first window of each text; H is the encoder's width."""
+        import numpy as np
+
+        from gist_core.selective.signals import framed
+
+        engine = self._engine()
+        parts = engine.parts
+        rows = framed(texts, parts.tokenizer, parts.model.config.window_tokens)
+        width = parts.model.config.hidden_size
+        return np.stack(engine.embedder.submit(rows).result()) if rows else np.zeros((0, width), np.float32)
+
     def _rate(self, prepared: Prepared, scores: Sequence[WindowScores]) -> tuple[list[list[Unit]], Floats]:
         from gist_core.selective.signals import signals
 

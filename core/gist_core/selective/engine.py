@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -36,10 +37,11 @@ class Parts:
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """Ready to score: ``worker`` runs the windows of all callers on one device."""
+    """Ready to score: ``worker`` runs the windows of all callers on one device, ``embedder`` embeds token rows."""
 
     parts: Parts
     worker: BatchWorker[WindowItem, WindowScores]
+    embedder: BatchWorker[NDArray[np.int64], NDArray[np.float32]]
 
 
 def load_parts(folder: Path) -> Parts:
@@ -88,13 +90,27 @@ def start_engine(parts: Parts, device: str) -> Engine:
     scorer = Scorer(parts.model, place, resolve_dtype(place))
 
     def run(items: list[WindowItem]) -> Sequence[WindowScores]:
-        try:
+        with _model_errors(place):
             return scorer(items)
-        except (RuntimeError, MemoryError) as error:
-            raise CompressionError(f"The model failed on {place}: {error}", hint="Try device='cpu'.") from error
 
-    worker = BatchWorker(run, max_items=4_096, cost=lambda item: float(len(item.ids)), max_cost=float(GPU_BATCH_TOKENS))
-    return Engine(parts, worker)
+    def embed(rows: list[NDArray[np.int64]]) -> Sequence[NDArray[np.float32]]:
+        with _model_errors(place):
+            return scorer.embed(rows)
+
+    most = float(GPU_BATCH_TOKENS)
+    return Engine(
+        parts,
+        BatchWorker(run, max_items=4_096, cost=lambda item: float(len(item.ids)), max_cost=most),
+        BatchWorker(embed, max_items=4_096, cost=lambda row: float(len(row)), max_cost=most),
+    )
+
+
+@contextmanager
+def _model_errors(place: torch.device) -> Iterator[None]:
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        raise CompressionError(f"The model failed on {place}: {error}", hint="Try device='cpu'.") from error
 
 
 def _fusion(tensors: dict[str, NDArray[Any]], which: str) -> Fusion:

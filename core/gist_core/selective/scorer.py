@@ -61,6 +61,21 @@ class Scorer:
                 results[row] = scores
         return [r for r in results if r is not None]
 
+    @torch.inference_mode()
+    def embed(self, rows: Sequence[Ints]) -> list[Floats]:
+        """Mean-pooled embeddings (H,) of unit length of token rows with special tokens, in the order of the rows."""
+        results: dict[int, Floats] = {}
+        for batch in _batches([len(row) for row in rows], self._batch_tokens):
+            width = max(len(rows[r]) for r in batch)
+            ids, mask = np.zeros((len(batch), width), np.int64), np.zeros((len(batch), width), np.bool_)
+            for at, r in enumerate(batch):
+                ids[at, : len(rows[r])], mask[at, : len(rows[r])] = rows[r], True
+            real = torch.from_numpy(mask).to(self._device)
+            shared = self._model.encode_windows(torch.from_numpy(ids).to(self._device), real)
+            pooled = (self._model.embed(shared, real).float() * real[..., None]).sum(1)
+            results.update(zip(batch, normalize(pooled, dim=-1).cpu().numpy(), strict=True))
+        return [results[r] for r in range(len(rows))]
+
     def _query(self, ids: tuple[int, ...]) -> QueryState:
         if ids not in self._queries:
             self._queries[ids] = self._model.encode_query(torch.tensor([ids], device=self._device))

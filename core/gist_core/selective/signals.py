@@ -79,6 +79,13 @@ def prepare(texts: Sequence[str], query: str | None, tokenizer: Tokenizer, windo
     return Prepared(found, cut, ids, items, piece_unit)
 
 
+def framed(texts: Sequence[str], tokenizer: Tokenizer, limit: int) -> list[Ints]:
+    """Ids of each text with [CLS] and [SEP], at most ``limit``; the end of a longer text is left out."""
+    special = special_ids(tokenizer)
+    encoded = tokenizer.encode_batch([clean(t) for t in texts], add_special_tokens=False)
+    return [np.asarray([special.cls, *e.ids[: limit - 2], special.sep], dtype=np.int64) for e in encoded]
+
+
 def _query_ids(query: str | None, tokenizer: Tokenizer, limit: int) -> Ints:
     ids = tokenizer.encode(clean(query or ""), add_special_tokens=False).ids
     if len(ids) > limit:

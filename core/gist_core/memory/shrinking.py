@@ -1,0 +1,145 @@
+"""From a view above its limit to one below: which turns become gists, of what size, and which gists give way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from gist_core.errors import BudgetTooSmallError
+from gist_core.memory.gist import Piece
+from gist_core.memory.policy import MemoryPolicy
+from gist_core.memory.state import Entry, fixed, runs
+from gist_core.memory.writing import GistWriter
+
+_NEW_SHARE = 4  # new turns get at least a quarter of the room that gists have; older gists give way
+
+
+class Shrinker:
+    """Turns a view into one at or below the low-water mark.
+
+    Every run of turns that may go becomes one gist. Old gists stay as they are where there is room. Else the oldest
+    ones that together hold twice what is missing are squeezed by that much, neighbours into one: so a gist stays
+    byte for byte as it is for several compactions, and what is old is told ever more briefly. Where the low-water
+    mark cannot be met, half of what lies between the fixed turns and the high-water mark is used, and then all.
+    """
+
+    def __init__(self, policy: MemoryPolicy, writer: GistWriter) -> None:
+        self._policy = policy
+        self._writer = writer
+
+    def __call__(self, entries: Sequence[Entry]) -> list[Entry]:
+        """The new entries.
+
+        Raises:
+            BudgetTooSmallError: What has to stay word for word is above the high-water mark.
+        """
+        stays = fixed(entries, self._policy.keep_last)
+        room = self._room(entries, stays)
+        lead = _lead(entries, stays) if room >= self._writer.least else None
+        entries = self._labelled(entries, lead)
+        made = self._make(entries, stays, room, lead)
+        left = room - sum(entry.tokens for _, entry in made)
+        return list(_put_together(entries, made + self._squeeze(entries, stays, left, lead)))
+
+    def _room(self, entries: Sequence[Entry], stays: Sequence[bool]) -> int:
+        """Tokens for all gists together."""
+        verbatim = sum(e.tokens for e, stay in zip(entries, stays, strict=True) if stay)
+        least = self._writer.least
+        room = self._policy.low - verbatim
+        if room < least:
+            above = self._policy.high_water - verbatim
+            room = above // 2 if above // 2 >= least else above
+        if room < (least if _needs_label(entries, stays) else 0):
+            raise BudgetTooSmallError(
+                f"{verbatim} tokens have to stay word for word, with high_water={self._policy.high_water}.",
+                hint="Raise high_water, lower keep_last, or pin less.",
+            )
+        return room
+
+    def _labelled(self, entries: Sequence[Entry], lead: int | None) -> list[Entry]:
+        """The entries; the leading gist is shown, by its label, if it was not."""
+        found = list(entries)
+        if lead is not None and not found[lead].shown:
+            found[lead] = self._writer.write([found[lead]], (), self._writer.least, shown=True)
+        return found
+
+    def _make(
+        self, entries: Sequence[Entry], stays: Sequence[bool], room: int, lead: int | None
+    ) -> list[tuple[range, Entry]]:
+        """A gist for each run of turns that may go."""
+        fresh = list(runs(stays, entries))
+        total = sum(entries[at].tokens for run in fresh for at in run)
+        left = self._for_new(entries, room, lead)
+        made = []
+        for run in fresh:
+            some = entries[run.start : run.stop]
+            size = sum(e.tokens for e in some)
+            least = self._writer.least if run.start == lead else 0
+            share = max(left * size // max(total, 1), least)
+            entry = self._writer.write(some, self._writer.pieces(some), share, shown=bool(least))
+            made.append((run, entry))
+            left, total = left - entry.tokens, total - size
+        return made
+
+    def _for_new(self, entries: Sequence[Entry], room: int, lead: int | None) -> int:
+        """Tokens for the gists of new turns: what old ones leave, or their share; a leading old one keeps its label."""
+        held = sum(e.tokens for e in entries if e.gist)
+        if not held:
+            return room
+        label = self._writer.least if lead is not None and entries[lead].gist else 0
+        return min(max(room - held, -(-room // _NEW_SHARE)), room - label)
+
+    def _squeeze(
+        self, entries: Sequence[Entry], stays: Sequence[bool], left: int, lead: int | None
+    ) -> list[tuple[range, Entry]]:
+        """The old gists that have to give way so that all of them cost at most ``left`` tokens."""
+        old = [at for at, e in enumerate(entries) if e.gist]
+        missing = sum(entries[at].tokens for at in old) - left
+        if missing <= 0:
+            return []
+        count, held = 0, 0
+        while count < len(old) and held < 2 * missing:
+            held += entries[old[count]].tokens
+            count += 1
+        room = held - missing
+        squeezed = []
+        for run in _neighbours(old[:count]):
+            some = entries[run.start : run.stop]
+            size = sum(e.tokens for e in some)
+            least = self._writer.least if run.start == lead else 0
+            pieces: list[Piece] = [piece for e in some if e.gist for piece in e.gist.pieces]
+            entry = self._writer.write(some, pieces, max(room * size // max(held, 1), least), shown=bool(least))
+            squeezed.append((run, entry))
+            held, room = held - size, room - entry.tokens
+        return squeezed
+
+
+def _neighbours(places: Sequence[int]) -> Iterator[range]:
+    """Runs of places with nothing between them."""
+    start = None
+    for number, at in enumerate(places):
+        start = at if start is None else start
+        if number + 1 == len(places) or places[number + 1] != at + 1:
+            yield range(start, at + 1)
+            start = None
+
+
+def _lead(entries: Sequence[Entry], stays: Sequence[bool]) -> int | None:
+    """Where the conversation after the system's turns begins with a gist, or will."""
+    first = next((at for at, e in enumerate(entries) if e.turn.role != "system"), None)
+    return None if first is None or stays[first] else first
+
+
+def _needs_label(entries: Sequence[Entry], stays: Sequence[bool]) -> bool:
+    """Whether a gist has to be shown so that the first turn after the system's is a user's."""
+    verbatim = (e.turn.role for e, stay in zip(entries, stays, strict=True) if stay and e.turn.role != "system")
+    return _lead(entries, stays) is not None and next(verbatim, "user") != "user"
+
+
+def _put_together(entries: Sequence[Entry], made: Sequence[tuple[range, Entry]]) -> Iterator[Entry]:
+    gone = {at for run, _ in made for at in run}
+    begins = {run.start: entry for run, entry in made}
+    for at, entry in enumerate(entries):
+        if at in begins:
+            yield begins[at]
+        elif at not in gone:
+            yield entry

@@ -1,0 +1,163 @@
+"""A conversation as it stands: its gists and turns in order, and which of them have to stay."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+from gist_core.memory.gist import Gist, chain, gist_from_json, gist_to_json
+from gist_core.memory.turns import Turn
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A turn of the view, or a gist.
+
+    Args:
+        turn: The caller's own turn, or the one that stands for a gist.
+        id: The turn's id in the conversation; the caller's turn may have none.
+        tokens: What it costs in the view.
+        digest: ``turn.digest``; empty for a gist.
+        origin: Index of the turn in the conversation or in the list given; None for a gist.
+    """
+
+    turn: Turn
+    id: str
+    tokens: int
+    digest: str
+    origin: int | None
+
+    @property
+    def gist(self) -> Gist | None:
+        """The gist, if it is one."""
+        return self.turn.gist
+
+    @property
+    def shown(self) -> bool:
+        """Whether it is in the view: a gist without room is not."""
+        return self.turn.gist is None or bool(self.turn.gist.text)
+
+    @property
+    def turns(self) -> int:
+        """How many turns of the conversation it stands for."""
+        return len(self.turn.gist.turns) if self.turn.gist else 1
+
+    @property
+    def tokens_in(self) -> int:
+        """What these turns cost word for word."""
+        return self.turn.gist.tokens_in if self.turn.gist else self.tokens
+
+
+def tool_units(turns: Sequence[Turn]) -> list[range]:
+    """Index ranges that must not be parted: a turn with calls, all its results, and whatever stands between.
+
+    A result belongs to the nearest call of its id before it. Ranges that overlap become one; sorted.
+    """
+    callers: dict[str, int] = {}
+    last: dict[int, int] = {}
+    for at, turn in enumerate(turns):
+        if turn.role == "tool" and turn.tool_call_id in callers:
+            last[callers[turn.tool_call_id]] = at
+        for call in turn.tool_calls:
+            callers[call.id] = at
+    merged: list[range] = []
+    for start in sorted(last):
+        if merged and start < merged[-1].stop:
+            merged[-1] = range(merged[-1].start, max(merged[-1].stop, last[start] + 1))
+        else:
+            merged.append(range(start, last[start] + 1))
+    return merged
+
+
+def fixed(entries: Sequence[Entry], keep_last: int) -> list[bool]:
+    """Which entries stay word for word: system and pinned turns, the last turns, and whole tool units with them."""
+    stays = [e.gist is None and (e.turn.role == "system" or e.turn.pinned) for e in entries]
+    turns = [at for at, e in enumerate(entries) if e.gist is None]
+    for at in turns[len(turns) - keep_last :] if keep_last else ():
+        stays[at] = True
+    for unit in tool_units([e.turn for e in entries]):
+        if any(stays[at] for at in unit):
+            for at in unit:
+                stays[at] = entries[at].gist is None
+    return stays
+
+
+def runs(stays: Sequence[bool], entries: Sequence[Entry]) -> Iterator[range]:
+    """The maximal runs of turns that may become gists."""
+    free = [not stay and e.gist is None for stay, e in zip(stays, entries, strict=True)]
+    edges = [at for at, (a, b) in enumerate(pairwise([False, *free, False])) if a != b]
+    return (range(start, stop) for start, stop in zip(edges[::2], edges[1::2], strict=True))
+
+
+def unanswered(turns: Sequence[Turn]) -> set[str]:
+    """Ids of calls that none of the turns answers."""
+    calls = {call.id for turn in turns for call in turn.tool_calls}
+    return calls - {turn.tool_call_id for turn in turns if turn.role == "tool" and turn.tool_call_id}
+
+
+def follow(entries: Sequence[Entry], turns: Sequence[Turn]) -> tuple[list[Entry], int]:
+    """The entries at the beginning that ``turns`` begins with, now with the caller's objects, and how many turns
+    they take up. A gist is known by its own turn, or by the turns it stands for.
+    """
+    kept: list[Entry] = []
+    at = 0
+    for entry in entries:
+        size = _match(entry, turns, at)
+        if size is None:
+            break
+        kept.append(entry if entry.gist else replace(entry, turn=turns[at], origin=at))
+        at += size
+    return kept, at
+
+
+def _match(entry: Entry, turns: Sequence[Turn], at: int) -> int | None:
+    """How many of the turns from ``at`` on are this entry; None if they are others."""
+    gist = entry.gist
+    here = turns[at] if at < len(turns) else None
+    if gist is None:
+        same = here is not None and here.gist is None and _same(here, entry)
+        return 1 if same else None
+    if here is not None and here.gist is not None:
+        return 1 if here.gist.id == gist.id else 0 if not gist.text else None
+    size = len(gist.turns)
+    covered = turns[at : at + size]
+    if len(covered) == size and not any(t.gist for t in covered) and _covers(gist, covered):
+        return size
+    return None if gist.text or here is None else 0
+
+
+def _same(turn: Turn, entry: Entry) -> bool:
+    return turn.pinned == entry.turn.pinned and (turn is entry.turn or turn.digest == entry.digest)
+
+
+def _covers(gist: Gist, turns: Sequence[Turn]) -> bool:
+    at = 0
+    for count, digest in gist.blocks:
+        if chain(turn.digest for turn in turns[at : at + count]) != digest:
+            return False
+        at += count
+    return at == len(turns)
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """A view as it is saved: gists and ids of turns, the turn archived last, and calls in gists without results."""
+
+    entries: list[Gist | str]
+    last: str
+    open_calls: list[str]
+
+
+def dump_view(entries: Sequence[Entry], last: str, open_calls: set[str]) -> str:
+    """A view as JSON text; its turns by their ids."""
+    items = [gist_to_json(e.gist) if e.gist else e.id for e in entries]
+    return json.dumps({"entries": items, "last": last, "open_calls": sorted(open_calls)})
+
+
+def load_view(text: str) -> Saved:
+    """The view that ``dump_view`` wrote."""
+    data = json.loads(text)
+    entries = [item if isinstance(item, str) else gist_from_json(item) for item in data["entries"]]
+    return Saved(entries, data["last"], data["open_calls"])
