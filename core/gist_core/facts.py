@@ -103,10 +103,10 @@ _IDENTIFIERS = {
         rf"(?<![\w./-])[A-Za-z]:[/\\](?:{_STEP}[/\\])*+{_STEP}",
         rf"(?<![\w./@-])(?:{_STEP}/)++(?<=/)[\w-]{{1,80}}+\.{_FILE}{_END}",
         rf"(?<![\w./@-])[\w-]{{1,80}}(?:\.[\w-]{{1,80}}){{0,3}}\.(?:{_FILE}|{_HOST}(?:\.[a-z]{{2}})?){_END}(?:/[^\s<>\"]*[\w/])?",
-        _HEX + _END,
         rf"[A-Za-z0-9]++(?:_++[A-Za-z0-9]++)++(?!\w)(?:(?<=\d{{3}})|{_NO_KEY})",
     ),
     "digit": (
+        _HEX + _END,
         r"(?<![\w.])\d++(?:\.\d++){2,}+(?:-?(?:rc|alpha|beta|dev|post|a|b)\.?\d{0,6})?(?!\w)",
         rf"(?:\d{{1,3}}[ .-])?\d{{3}}[ .-]\d{{3,4}}[ .-]\d{{4}}{_END}|\d{{3}}-\d{{4}}(?![\w-])",
         r"(?!\d++[eE]\d{1,3}\b|\d++[hx]\d++m?\b)\d++[A-Za-z]++\d[A-Za-z0-9]*+(?:-[A-Za-z0-9]++)*+" + _END,
@@ -114,6 +114,7 @@ _IDENTIFIERS = {
     ),
     "digit_late": (r"\d++[A-Z][A-Za-z]{0,4}" + _END,),
     "letter": (
+        _HEX + _END,
         r"[A-Za-z]++\d[A-Za-z0-9]*+(?:[.-](?=[A-Za-z]*+\d)[A-Za-z0-9]++)*+" + _END + _NO_KEY,
         r"[A-Z]++-(?=[A-Z-]*+\d)[A-Z0-9]++(?:-[A-Z0-9]++)*+" + _END,
     ),
@@ -200,7 +201,7 @@ def _group(name: str, patterns: tuple[str, ...]) -> str:
 
 _VALUE = re.compile(
     r"(?m:^)[ \t]{0,16}+(?:\d{1,3}[.)]|[-*\u2022])[ \t]"  # a list's marker is no fact
-    r"|(?<![A-Za-z0-9_])(?=[A-Za-z0-9][\w+%~-]{0,80}+[@:/\\._])"
+    r"|(?<![A-Za-z0-9_])(?=[A-Za-z0-9+%~-]{1,80}+[@:/\\._])"
     + _group("identifier_word", _IDENTIFIERS["word"])
     + r"|(?<![A-Za-z0-9_])(?=\d)(?:"
     + "|".join(
@@ -225,3 +226,143 @@ _VALUE = re.compile(
     + rf")|(?<!\w)(?={_UPPER})"
     + _group("name", (_NAME,))
 )
+
+
+# Sentences that say what will be, by their cues. They are looked for where a sentence is short enough to be one.
+_I_WILL = rf"(?:i|we)(?:{_APOSTROPHE}ll|\swill|\sshall)"
+_ACT = (
+    r"(?:book|cancel|confirm|proceed|reserve|change|update|use|add|remove|make|schedule|reschedule|order|upgrade|downgrade"
+    r"|refund|return|exchange|apply|transfer|keep|switch|move|set|delete|deploy|merge|create|buy|pay|charge|go\sahead|send)"
+)
+_SETTLED = r"(?:decided|agreed|settled|chosen?|concluded|resolved|opted|picked)"
+_CUES = {
+    FactKind.DECISION: (
+        rf"(?:we|i|they|he|she|you)(?:{_APOSTROPHE}(?:ve|d|s))?(?:\s(?:have|has|had|all|both|finally|just|already|then)){{0,2}}\s{_SETTLED}",
+        rf"(?:it{_APOSTROPHE}s|it\s(?:is|was|has\sbeen)|everyone|everybody|all|both)\s(?:been\s)?(?:decided|agreed|settled)",
+        r"agreed(?=\s?[.,!;]|\s?\Z|\s?\n|\s(?:to|on|that|upon)\b)",
+        rf"let(?:{_APOSTROPHE})?s\s(?:just\s|all\s|both\s|not\s)?(?:go\s(?:with|for|ahead|to)|take|stick|pick|choose|meet|do|plan|start"
+        rf"|stay|try|get|skip|drop|leave|call\sit|postpone|{_ACT})",
+        rf"i(?:{_APOSTROPHE}d|\swould)\s(?:really\s|much\s|also\s|still\s|strongly\s)?(?:prefer|rather|like)|i\s(?:really\s|much\s)?prefer",
+        rf"{_I_WILL}\s(?:just\s)?(?:take(?!\s(?:care|a\slook|note|over))|have\s(?:the|that|this|one|some)|go\s(?:with|for)|stick|choose|pick)",
+        rf"i\s(?:want|need|wish)\sto\s{_ACT}|(?:i{_APOSTROPHE}m|i\sam|we{_APOSTROPHE}re|we\sare)\sgoing\swith",
+        rf"please\s(?:\w{{2,12}}ly\s|also\s|just\s|go\sahead\sand\s){{0,2}}{_ACT}",
+        rf"go\sahead\s(?:and|with)|(?:yes|yeah|ok|okay|sure)\s?[,.!]?\s(?:please|proceed|go\sahead|do\s(?:it|that)|{_ACT})",
+        r"(?:has|have)\sbeen\s(?:\w{2,14}ly\s)?(?:booked|cancel+ed|confirmed|reserved|changed|updated|scheduled|made|approved|rejected"
+        r"|refunded|processed|upgraded|downgraded)",
+        r"(?:the|our|my|final)\s(?:plan|decision|choice)\s(?:is|was)|that\sworks(?=\s(?:for|with)|\s?[.,!])",
+    ),
+    FactKind.PROMISE: (
+        rf"{_I_WILL}(?!\s(?:take\sthe|bet\b|say\b|never\sknow|be\shonest|admit))|(?:i|we)\swo(?:n['\u2019]?t|\sn['\u2019]t)",
+        rf"(?:i{_APOSTROPHE}m|i\sam|we{_APOSTROPHE}re|we\sare)\s(?:gon\s?na|going\sto)\s(?!the\b|a\b|my\b|be\shonest)",
+        r"remind\s(?:me|us|him|her|them|you)|(?:do\s?n['\u2019]?t|do\snot|never|not\sto)\sforget|make\ssure\s(?:to|you|we|i|that)",
+        r"(?:i|we)\spromised?|promise(?:d?\s(?:me|you|us|to|that)|\s?[.!])|you\shave\smy\sword|i\sowe\syou",
+        r"(?:get|come|report)\sback\sto\s(?:you|me|us)|follow\sup\swith|keep\syou\s(?:posted|updated)|deadline|due\s(?:on|by)",
+        rf"by\s(?:tomorrow|tonight|noon|midnight|eod\b|(?:the\s)?end\sof|next\s(?:week|month|year)|(?:next\s|this\s)?{_DAYNAME}"
+        rf"|\d{{1,2}}(?::\d\d)?\s?[ap]\.?m\b|(?:{_MONTH_LONG}|march|may)\s\d)",
+    ),
+}
+_CUE = re.compile(
+    r"(?i)(?<![\w'\u2019])(?=[abdefghiklmnoprstuwy])(?:"
+    + "|".join(f"(?P<{kind}>(?:{'|'.join(cues)})(?!\\w))" for kind, cues in _CUES.items())
+    + ")"
+)
+_ASKS = re.compile(r"[?\uff1f\u061f][?!\uff1f\uff01]{0,8}[\"'\u201d\u2019\u300d)\]*_]{0,4}\Z")
+_MORE = r"(?:(?:oh|ah|well|so|hey|hi|hello|and|but|um+|uh|yeah|yes|no|wait|ok|okay|like|i\smean|or)[\s,.!]*+){0,3}+"
+_FILLER = re.compile(
+    rf"(?i)\W*+{_MORE}(?:right|you\sknow|ok|okay|yeah|yes|no|huh|eh|hm+|really|seriously|what|why|how|see|so|and|oh"
+    rf"|get\sit|got\sit|get\sme|know\swhat\si\s(?:mean|\W?m\ssaying)|you\ssee|is\sit|are\syou|do\syou|did\syou|isn\W?t\sit"
+    rf"|is\sthat\sso|who\sknows|who\scares|why\snot|what\sthe\s\w{{2,6}}|are\syou\s(?:kidding|serious|joking)(?:\sme)?"
+    rf"|(?:how|what)\s?\W?(?:s|\sare|\sis|re)?\s(?:up|it\sgoing|you(?:\sdoing)?|(?:and\s)?(?:about\s)?you)|you|guess\swhat)?"
+    r"[\W_]*+"
+)
+_TAG = re.compile(r"(?i)[,.\u2026]\s(?:right|you\sknow|ok|okay|yeah|huh|eh|got\sit|alright)\s?\W{1,8}\Z")
+_BEGINS_AFTER = frozenset(".!?\u2026\u3002\uff01\uff1f;|")
+_OPENERS = " \t\"'\u201c\u2018\u00ab([{*_#>\u2022-"
+_QUOTES = "\"'\u201c\u201d\u2018\u2019`"
+_SPEAKS_ON = re.compile(r"[ \t]+[a-z]|['\u2019]")
+_BEFORE = 40  # characters in which the end of the sentence before is looked for
+_NAMED = re.compile(rf"{_LETTER}++(?:['\u2019-]{_LETTER}++)*+\.?[ \u00a0]?")
+_PROSE = frozenset({Kind.SENTENCE, Kind.LIST_ITEM, Kind.HEADING})
+
+
+def facts(text: str) -> list[Fact]:
+    """The facts of a text, sorted by where they begin.
+
+    Args:
+        text: Any string; lone surrogates and NUL pass through.
+
+    Returns:
+        Facts with non-empty spans. Values (numbers, dates, identifiers, names) do not overlap each other, nor do
+        sentences (decisions, promises, questions); a value may stand in a sentence. Where a sentence is of several
+        kinds, a question goes before a decision, and a decision before a promise.
+
+    Example:
+        >>> [(f.kind.value, "Book HAT017 on 3 May."[f.start : f.end]) for f in facts("Book HAT017 on 3 May.")]
+        [('identifier', 'HAT017'), ('date', '3 May')]
+    """
+    return sorted([*_values(text), *_sentences(text)])
+
+
+def value_texts(text: str) -> list[tuple[FactKind, str]]:
+    """Kind and text of each number, date, identifier and name, in order."""
+    return [(kind, text[start:end]) for start, end, kind in _values(text)]
+
+
+def _values(text: str) -> Iterator[Fact]:
+    for found in _VALUE.finditer(text):
+        group = found.lastgroup
+        if group == "name":
+            if span := _name(text, *found.span()):
+                yield Fact(*span, FactKind.NAME)
+        elif group:
+            yield Fact(*found.span(), FactKind(group.split("_")[0]))
+
+
+def _name(text: str, start: int, end: int) -> Span | None:
+    """The name in a run of capitalised words; None where there is none."""
+    first = start
+    while (word := _NAMED.match(text, start, end)) and _is_common(word[0]):
+        start = word.end()
+    name = text[start:end]
+    if not name or (name.count(" ") >= 3 and name.isupper()):
+        return None
+    if " " not in name and start == first and _begins_sentence(text, start, end):
+        return None
+    return Span(start, end)
+
+
+def _is_common(word: str) -> bool:
+    return re.split("['\u2019.]", word.strip().lower(), maxsplit=1)[0] in _COMMON
+
+
+def _begins_sentence(text: str, start: int, end: int) -> bool:
+    """Whether a single capitalised word may owe its capital to where it stands."""
+    if start and text[start - 1] in _QUOTES and text[end : end + 1] in _QUOTES and text[end : end + 1]:
+        return False  # quoted alone, as in {"name": "Ann"}
+    before = text[max(0, start - _BEFORE) : start].rstrip(_OPENERS)
+    if not before:
+        return True
+    if before[-1] in ":\uff1a":
+        return _SPEAKS_ON.match(text, end) is not None
+    return before[-1] in _BEGINS_AFTER or before[-1].isspace()
+
+
+def _sentences(text: str) -> Iterator[Fact]:
+    cues = _CUE.finditer(text)
+    cue = next(cues, None)
+    for (start, end), segment_kind, _ in segments(text):
+        kinds = set()
+        while cue and cue.start() < end:
+            kinds.add(cue.lastgroup)
+            cue = next(cues, None)
+        if segment_kind in _PROSE and end - start <= MAX_SENTENCE and (kind := _kind(text, start, end, kinds)):
+            yield Fact(start, end, kind)
+
+
+def _kind(text: str, start: int, end: int, cues: set[str | None]) -> FactKind | None:
+    said = next((kind for kind in _CUES if kind in cues), None)
+    if not _ASKS.search(text, max(start, end - 16), end):
+        return said
+    if said and _TAG.search(text, max(start, end - 24), end):
+        return said  # "I'll take that one, OK?"
+    return None if _FILLER.fullmatch(text, start, end) else FactKind.QUESTION

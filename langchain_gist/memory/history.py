@@ -79,9 +79,9 @@ class GistChatMessageHistory(BaseChatMessageHistory):
     def clear(self) -> None:
         """Forgets the conversation: the inner history, the archive's turns and the gists."""
         self.inner.clear()
-        self._views.forget(self._views.conversation)
+        self._views.conversations.forget(self._views.conversation)
 
     async def aclear(self) -> None:
         """As ``clear``."""
         await self.inner.aclear()
-        self._views.forget(self._views.conversation)
+        self._views.conversations.forget(self._views.conversation)

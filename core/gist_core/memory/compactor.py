@@ -165,7 +165,7 @@ class ConversationCompactor:
         try:
             self._save()
             self._take(self._without_strays(entries))
-            if sum(e.tokens for e in self._entries) > self.policy.high_water:
+            if self._is_due():
                 self._take(self._shrinker(self._entries))
         except GistError as error:
             if self.policy.on_error == "raise":
@@ -173,6 +173,14 @@ class ConversationCompactor:
             warnings.warn(f"The conversation stays as it was: {error}", GistWarning, stacklevel=4)
             return call.result(entries, error)
         return call.result(self._entries)
+
+    def _is_due(self) -> bool:
+        """Above the mark; or a gist that had no room would let the view begin with another's turn than a user's."""
+        if sum(e.tokens for e in self._entries) > self.policy.high_water:
+            return True
+        others = [e for e in self._entries if e.turn.role != "system"]
+        first = next((e for e in others if e.shown), None)
+        return first is not None and not others[0].shown and first.turn.role != "user"
 
     def _save(self, view: str | None = None) -> None:
         """Archives what has not been; a turn becomes a gist only after that."""

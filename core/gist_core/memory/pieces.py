@@ -44,9 +44,8 @@ def pieces_of(turn: Turn, id_: str, result: str | None = None) -> list[Piece]:
         found.append(Piece(id_, who, result, None, ()))
     elif turn.content.strip() or turn.opaque:
         found.append(Piece(id_, who, turn.content, (Span(0, len(turn.content)),), ()))
-    for call in turn.tool_calls:
-        found.append(Piece(id_, f"{who} called", f"{call.name}({call.arguments})", None, ()))
-    return found
+    calls = (Piece(id_, f"{who} called", f"{call.name}({call.arguments})", None, ()) for call in turn.tool_calls)
+    return [*found, *calls]
 
 
 class QuotedCounter:

@@ -97,7 +97,7 @@ class Shrinker:
         if missing <= 0:
             return []
         count, held = 0, 0
-        while count < len(old) and held < 2 * missing:
+        while count < len(old) and held < max(2 * missing, missing + self._writer.least):
             held += entries[old[count]].tokens
             count += 1
         room = held - missing

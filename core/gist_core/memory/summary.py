@@ -1,0 +1,67 @@
+"""A summary in quotations: one gist of many turns, of a size asked for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from gist_core.compressor import TextCompressor
+from gist_core.errors import InvalidBudgetError
+from gist_core.memory.counting import TurnCounter
+from gist_core.memory.gist import Piece
+from gist_core.memory.policy import MemoryPolicy
+from gist_core.memory.scoring import PieceScorer
+from gist_core.memory.state import Entry
+from gist_core.memory.turns import Turn, check_turns, with_id
+from gist_core.memory.writing import GistWriter
+
+
+class Summarizer:
+    """Makes one gist of all turns it is given, whatever their roles; gists among them are gone over again.
+
+    Args:
+        tokens: Most tokens of the gist's text.
+        compressor: Rates sentences.
+        tokenizer: What counts: an encoding or model name, a HF tokenizer, or a ``str -> int``.
+        keep: Regular expressions; what they match goes first.
+
+    Raises:
+        InvalidBudgetError: The label of a gist does not fit into ``tokens``.
+    """
+
+    def __init__(
+        self,
+        tokens: int,
+        compressor: TextCompressor,
+        *,
+        tokenizer: Any = "o200k_base",
+        keep: Sequence[str | re.Pattern[str]] = (),
+    ) -> None:
+        policy = MemoryPolicy(high_water=tokens, tokenizer=tokenizer, keep=keep, tokens_per_turn=0)
+        self._tokens = tokens
+        self._counter = TurnCounter(policy)
+        self._writer = GistWriter(policy, self._counter, PieceScorer(compressor, self._counter.text, policy.keep))
+        if tokens < self._writer.least:
+            raise InvalidBudgetError(
+                f"{tokens} tokens are too few for a summary.", hint=f"Give {self._writer.least} or more."
+            )
+
+    def __call__(self, turns: Sequence[Turn]) -> Turn:
+        """A user's turn with the gist, whose text has at most ``tokens`` tokens.
+
+        Raises:
+            GistError: A turn is unusable, or the model failed.
+        """
+        check_turns(turns)
+        entries = [self._entry(turn, position) for position, turn in enumerate(turns)]
+        self._writer.pieces([entry for entry in entries if entry.gist is None])  # in one batch; remembered below
+        pieces = [piece for entry in entries for piece in self._pieces(entry)]
+        return self._writer.write(entries, pieces, self._tokens, shown=True).turn
+
+    def _entry(self, turn: Turn, position: int) -> Entry:
+        name = turn.gist.id if turn.gist else with_id(turn, position).id
+        return Entry(turn, name, self._counter.turn(turn), "" if turn.gist else turn.digest, None)
+
+    def _pieces(self, entry: Entry) -> Sequence[Piece]:
+        return entry.gist.pieces if entry.gist else self._writer.pieces([entry])
