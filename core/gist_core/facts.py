@@ -109,10 +109,10 @@ _IDENTIFIERS = {
         _HEX + _END,
         r"(?<![\w.])\d++(?:\.\d++){2,}+(?:-?(?:rc|alpha|beta|dev|post|a|b)\.?\d{0,6})?(?!\w)",
         rf"(?:\d{{1,3}}[ .-])?\d{{3}}[ .-]\d{{3,4}}[ .-]\d{{4}}{_END}|\d{{3}}-\d{{4}}(?![\w-])",
-        r"(?!\d++[eE]\d{1,3}\b|\d++[hx]\d++m?\b)\d++[A-Za-z]++\d[A-Za-z0-9]*+(?:-[A-Za-z0-9]++)*+" + _END,
+        r"(?!\d++[eE]\d{1,3}\b|\d++[hx]\d++m?\b|0x)\d++[A-Za-z]++\d[A-Za-z0-9]*+(?:-[A-Za-z0-9]++)*+" + _END,
         r"(?!\d++-\d++[\W_])\d++-(?=[A-Z0-9-]*+[A-Z]{2})[A-Z0-9]++(?:-[A-Z0-9]++)*+" + _END,
     ),
-    "digit_late": (r"\d++[A-Z][A-Za-z]{0,4}" + _END,),
+    "digit_late": (r"0x[0-9a-fA-F]++" + _END + r"|\d++[A-Z][A-Za-z]{0,4}" + _END,),
     "letter": (
         _HEX + _END,
         r"[A-Za-z]++\d[A-Za-z0-9]*+(?:[.-](?=[A-Za-z]*+\d)[A-Za-z0-9]++)*+" + _END + _NO_KEY,
@@ -138,7 +138,7 @@ _UNIT_WORD = (
     r"|miles?|feet|foot|inch(?:es)?|yards?|acres?|tons?|tonnes?)"
 )
 _UNIT = (
-    rf"(?:%|\u2030|\u00b0\s?[CF]?|[$\u20ac\u00a3\u00a5\u20b9](?!\d)|(?:[kMGTcmd\u00b5\u03bcn]?(?:m|g|l|L|s|W|V|Hz|Wh)[\u00b2\u00b3]?"
+    rf"(?:[%\u2030\u5143\u5186]|\u00b0\s?[CF]?|[$\u20ac\u00a3\u00a5\u20b9](?!\d)|(?:[kMGTcmd\u00b5\u03bcn]?(?:m|g|l|L|s|W|V|Hz|Wh)[\u00b2\u00b3]?"
     r"|[kKMGTP]i?[Bb](?:ps|/s)?|km/h|mph|m/s|kcal|cal|ms|min|h|hr|kg|lbs?|oz|ft|yd|mi|ha|rpm|fps|bpm|dpi|px|x|st|nd|rd|th"
     rf"|k|K|M|bn|mn|USD|EUR|GBP|CHF|JPY|INR|CAD|AUD|CNY|{_UNIT_WORD}){_END})"
 )
@@ -171,27 +171,28 @@ _NAME = (
     rf"(?:{_TITLE})?+(?:{_WORD}|(?:{_UPPER}\.\s?){{1,4}}{_WORD})"
     rf"(?:[ \u00a0](?:{_LINK}[ \u00a0])?(?:{_WORD}|{_UPPER}\.(?=\s{_UPPER})|[A-HJ-Z](?![\w'\u2019.]))){{0,7}}+"
 )
-# Capitalised, yet no names, and no part of a name they stand before.
-_COMMON = _set(
+# Capitalised, yet no part of the name that follows: wherever they stand, or where they begin a sentence.
+_FUNCTION = _set(
     "a an the this that these those it its he she they we you i my your his her our their me him them who whom whose what "
     "when where why which how there here and or but so yet nor if as because since while although though unless until "
     "then than in on at for from with by to of into onto about after before between through during without within "
-    "under over near via per up down out off is are was were be been am do does did has have had can could will would "
-    "shall should may might must not no yes yeah yep yup nope nah ok okay oh ah aw uh um umm hmm hm huh wow ooh oops ouch "
-    "ha haha hahaha lol lmao omg wtf btw fyi imo imho idk tbh asap rsvp ps hey hi hello hiya yo bye goodbye cheers thanks "
-    "thank thx sorry please pls well now just also maybe perhaps sure right alright all any some each every both either "
-    "neither many much more most few other another such same only even still too very really actually basically "
-    "honestly anyway however therefore thus meanwhile instead finally first second third next last again later soon "
-    "today tomorrow yesterday tonight never always often sometimes usually once let lets go going get got give given "
-    "take make see look know think say said says tell told ask call come like love want need try keep put send show find "
-    "check use remember remind confirm cancel book great good nice cool awesome amazing perfect fine congrats "
-    "congratulations happy dear welcome god gosh jesus damn dude man guys bro am pm tv true false null none nan n/a "
-    "note summary total yours sincerely regards did don didn doesn isn aren wasn weren won wouldn couldn shouldn can "
-    "haven hasn hadn ain ll re ve monday tuesday wednesday thursday friday saturday sunday january february march april "
-    "june july august september october november december mon tue tues wed thu thur thurs fri sat sun jan feb mar apr "
-    "jun jul aug sep sept oct nov dec based according regarding despite besides unfortunately fortunately hopefully "
-    "absolutely definitely certainly exactly totally probably especially currently recently speaking looking being "
-    "having making getting doing using one two three four five six seven eight nine ten"
+    "under near via per is are was were be been am do does did has have had can could will would shall should may "
+    "might must not no yes oh ah hey hi hello please thanks thank also just"
+)
+_COMMON = _FUNCTION | _set(
+    "yeah yep yup nope nah ok okay aw uh um umm hmm hm huh wow ooh oops ouch ha haha hahaha lol lmao omg wtf btw fyi imo "
+    "imho idk tbh asap rsvp ps yo bye goodbye cheers thx sorry pls well now maybe perhaps sure right alright all any some "
+    "each every both either neither many much more most few other another such same only even still too very really "
+    "actually basically honestly anyway however therefore thus meanwhile instead finally first second third next last "
+    "again later soon once today tomorrow yesterday tonight never always often sometimes usually let lets go going get "
+    "got give given take make see look know think say said says tell told ask call come like love want need try keep put "
+    "send show find check use remember remind confirm cancel book great good nice cool awesome amazing perfect fine "
+    "congrats congratulations happy dear welcome god gosh jesus damn dude man guys bro pm tv true false null none nan n "
+    "note summary total yours sincerely regards over up down out off based according regarding despite besides "
+    "unfortunately fortunately hopefully absolutely definitely certainly exactly totally probably especially currently "
+    "recently speaking looking being having making getting doing using one two three four five six seven eight nine ten "
+    "mon tue tues wed thu thur thurs fri sat sun jan feb mar apr jun jul aug sep sept oct nov dec march may august "
+    "didn doesn isn aren wasn weren wouldn couldn shouldn haven hasn hadn"
 )
 
 
@@ -281,6 +282,7 @@ _OPENERS = " \t\"'\u201c\u2018\u00ab([{*_#>\u2022-"
 _QUOTES = "\"'\u201c\u201d\u2018\u2019`"
 _SPEAKS_ON = re.compile(r"[ \t]+[a-z]|['\u2019]")
 _BEFORE = 40  # characters in which the end of the sentence before is looked for
+_TAIL = re.compile(r"['\u2019.]")
 _NAMED = re.compile(rf"{_LETTER}++(?:['\u2019-]{_LETTER}++)*+\.?[ \u00a0]?")
 _PROSE = frozenset({Kind.SENTENCE, Kind.LIST_ITEM, Kind.HEADING})
 
@@ -320,19 +322,17 @@ def _values(text: str) -> Iterator[Fact]:
 
 def _name(text: str, start: int, end: int) -> Span | None:
     """The name in a run of capitalised words; None where there is none."""
-    first = start
-    while (word := _NAMED.match(text, start, end)) and _is_common(word[0]):
-        start = word.end()
+    begins = _begins_sentence(text, start, end)
+    while (word := _NAMED.match(text, start, end)) and _bare(word[0]) in (_COMMON if begins else _FUNCTION):
+        start, begins = word.end(), False
     name = text[start:end]
-    if not name or (name.count(" ") >= 3 and name.isupper()):
-        return None
-    if " " not in name and start == first and _begins_sentence(text, start, end):
-        return None
-    return Span(start, end)
+    if " " in name:
+        return None if name.count(" ") >= 3 and name.isupper() else Span(start, end)  # not where someone shouts
+    return None if not name or begins or _bare(name) in _COMMON else Span(start, end)
 
 
-def _is_common(word: str) -> bool:
-    return re.split("['\u2019.]", word.strip().lower(), maxsplit=1)[0] in _COMMON
+def _bare(word: str) -> str:
+    return _TAIL.split(word.strip().lower(), maxsplit=1)[0]
 
 
 def _begins_sentence(text: str, start: int, end: int) -> bool:

@@ -51,7 +51,7 @@ def compactor(policy: MemoryPolicy, **arguments) -> ConversationCompactor:
 def verbatim(turns: list[Turn], keep_last: int) -> set[int]:
     """Indices that have to stay, by the rules and not by the code under test."""
     stay = {i for i, t in enumerate(turns) if t.role == "system" or t.pinned}
-    stay |= set(range(len(turns) - keep_last, len(turns))) if keep_last else set()
+    stay |= set(range(max(0, len(turns) - keep_last), len(turns)))
     changed = True
     while changed:
         changed = False
@@ -62,7 +62,7 @@ def verbatim(turns: list[Turn], keep_last: int) -> set[int]:
             if unit & stay and not unit <= stay:
                 stay |= unit
                 changed = True
-    return {i for i in stay if i >= 0}
+    return stay
 
 
 def check_pairs(given: list[Turn], view: tuple[Turn, ...]) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 
 from gist_core.highlight import dropped, escape, mark, marked_slices, only, page
@@ -85,14 +84,6 @@ def account(turns: Sequence[Turn], compaction: Compaction) -> str:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """Which gist of the view holds a turn: the first is 1."""
-
-    number: int
-    gist: Gist
-
-
 class _Shown:
     """A conversation with what became of it, ready to be written turn by turn."""
 
@@ -102,10 +93,9 @@ class _Shown:
         self._verbatim = {origin for origin in compaction.origin if origin is not None}
         self._gists = compaction.gists
         self._numbers = {id_: number for number, gist in enumerate(self._gists) for id_ in gist.turns}
-        self._opened: set[int] = set()
 
     def gist_at(self, position: int) -> int | None:
-        """The number of the gist that stands for a turn."""
+        """The number of the gist that stands for a turn; None if the turn is in the view, or nothing of it is."""
         return None if position in self._verbatim else self._numbers.get(self._turns[position].id)
 
     def run(self, number: int | None, positions: Sequence[int]) -> Iterator[str]:
@@ -113,14 +103,65 @@ class _Shown:
         if number is None:
             yield from map(self._alone, positions)
             return
-        gist, again = self._gists[number], number in self._opened
-        self._opened.add(number)
-        lost = " gist-lost" if again else ""
-        yield f'<section class="gist-run{lost}">'
-        yield f"<h2>{self._heading(number)}{', continued' if again else ''}</h2>"
-        if not again:
-            yield "<h3>As the model reads it</h3>"
-            yield f'<div class="gist-code gist-read" dir="auto">{escape(gist.text)}</div>'
+        gist = self._gists[number]
+        tokens = f"{gist.tokens_in:,} &rarr; {self.counter.turn(Turn('user', gist.text)):,} tokens"
+        noun = "turn" if len(gist.turns) == 1 else "turns"
+        yield f'<section class="gist-run"><h2>Gist {number + 1}: {len(gist.turns):,} {noun}, {tokens}</h2>'
+        yield f'<h3>As the model reads it</h3><div class="gist-code gist-read" dir="auto">{escape(gist.text)}</div>'
         yield '<div class="gist-lost"><h3>What it stands for</h3>'
         yield from (self._gisted(self._turns[at], gist) for at in positions)
         yield "</div></section>"
+
+    def _alone(self, position: int) -> str:
+        turn = self._turns[position]
+        body = [*_codes(turn.tool_calls, escape), _content(turn, escape)]
+        if position not in self._verbatim:
+            body = [*_codes(turn.tool_calls, dropped), _content(turn, dropped)]
+            return self._article(turn, "not in the view", "".join(body), "gist-lost")
+        return self._article(turn, "pinned" if turn.pinned else "verbatim", "".join(body))
+
+    def _gisted(self, turn: Turn, gist: Gist) -> str:
+        pieces = [piece for piece in gist.pieces if piece.turn == turn.id]
+        kept = sum(self.counter.text.count(piece.text) for piece in pieces)
+        return self._article(turn, "gisted", "".join(_marked(turn, pieces)), tokens_out=kept)
+
+    def _article(self, turn: Turn, state: str, body: str, extra: str = "", tokens_out: int | None = None) -> str:
+        arrow = "" if tokens_out is None else f" &rarr; {tokens_out:,}"
+        names = [turn.role, turn.name or "", turn.id]
+        head = "".join(f'<bdi class="gist-name">{escape(name)}</bdi>' for name in names if name)
+        note = f'<p class="gist-note">{escape(_not_text(turn))}</p>' if turn.opaque or turn.tool_call_id else ""
+        return (
+            f'<article class="gist-result gist-turn {extra}"><header>{head}'
+            f"<span>{self.counter.turn(turn):,}{arrow} tokens</span>"
+            f'<span class="gist-is gist-{state.split()[0]}">{state}</span></header>{note}'
+            f"{body or '<p class=\"gist-note\">No text.</p>'}</article>"
+        )
+
+
+def _bars(compaction: Compaction, policy: MemoryPolicy) -> str:
+    """Tokens before and after, on one scale with the two marks."""
+    usage = compaction.usage
+    whole = max(usage.tokens_in, usage.tokens_out, policy.high_water)
+    marks = "".join(f'<b style="left:{100 * mark / whole:.2f}%"></b>' for mark in (policy.low, policy.high_water))
+    rows = [("before", usage.tokens_in), ("after", usage.tokens_out)]
+    drawn = "".join(
+        f'<span>{name}</span><span class="gist-bar"><i class="gist-{name}" style="width:{100 * tokens / whole:.2f}%">'
+        f"</i>{marks}</span><span>{tokens:,} tokens</span>"
+        for name, tokens in rows
+    )
+    legend = f"The lines: compacted above {policy.high_water:,} tokens, to {policy.low:,}."
+    return f'<div class="gist-bars">{drawn}<span class="gist-legend">{legend}</span></div>'
+
+
+def _marked(turn: Turn, pieces: Sequence[Piece]) -> Iterator[str]:
+    """A gisted turn: what of it the gist holds, in its place."""
+    whole = {piece.text for piece in pieces if piece.spans is None}
+    for call in turn.tool_calls:
+        yield from _codes([call], mark if f"{call.name}({call.arguments})" in whole else dropped)
+    spans = merge_spans(span for piece in pieces for span in piece.spans or ())
+    if turn.role == "tool" and whole:
+        yield "".join(f'<div class="gist-code" dir="auto">{mark(_indented(text))}</div>' for text in whole)
+    if spans:
+        yield _block(turn.content, "".join(marked_slices(turn.content, spans)))
+    else:
+        yield _content(turn, dropped)

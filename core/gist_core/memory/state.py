@@ -75,7 +75,7 @@ def fixed(entries: Sequence[Entry], keep_last: int) -> list[bool]:
     """Which entries stay word for word: system and pinned turns, the last turns, and whole tool units with them."""
     stays = [e.gist is None and (e.turn.role == "system" or e.turn.pinned) for e in entries]
     turns = [at for at, e in enumerate(entries) if e.gist is None]
-    for at in turns[len(turns) - keep_last :] if keep_last else ():
+    for at in turns[max(0, len(turns) - keep_last) :]:
         stays[at] = True
     for unit in tool_units([e.turn for e in entries]):
         if any(stays[at] for at in unit):
@@ -99,40 +99,50 @@ def unanswered(turns: Sequence[Turn]) -> set[str]:
 
 def follow(entries: Sequence[Entry], turns: Sequence[Turn]) -> tuple[list[Entry], int]:
     """The entries at the beginning that ``turns`` begins with, now with the caller's objects, and how many turns
-    they take up. A gist is known by its own turn, or by the turns it stands for.
+    they take up. The turns are the view as it was, or the conversation that it stands for.
     """
     kept: list[Entry] = []
     at = 0
     for entry in entries:
         size = _match(entry, turns, at)
         if size is None:
-            break
-        kept.append(entry if entry.gist else replace(entry, turn=turns[at], origin=at))
+            return _as_view(entries, turns) or (kept, at)
+        kept.append(_taken(entry, turns, at))
         at += size
     return kept, at
 
 
-def _match(entry: Entry, turns: Sequence[Turn], at: int) -> int | None:
-    """How many of the turns from ``at`` on are this entry; None if they are others."""
-    gist = entry.gist
-    here = turns[at] if at < len(turns) else None
-    if gist is None:
-        same = here is not None and here.gist is None and _same(here, entry)
-        return 1 if same else None
-    if here is not None and here.gist is not None:
-        return 1 if here.gist.id == gist.id else 0 if not gist.text else None
-    size = len(gist.turns)
-    covered = turns[at : at + size]
-    if len(covered) == size and not any(t.gist for t in covered) and _covers(gist, covered):
-        return size
-    return None if gist.text or here is None else 0
+def _as_view(entries: Sequence[Entry], turns: Sequence[Turn]) -> tuple[list[Entry], int] | None:
+    """As ``follow``, where the turns begin with the view itself; gists without room do not show in it."""
+    shown = [e for e in entries if e.shown]
+    if len(shown) > len(turns) or not all(_is(e, turn) for e, turn in zip(shown, turns, strict=False)):
+        return None
+    places = iter(range(len(shown)))
+    return [_taken(e, turns, next(places)) if e.shown else e for e in entries], len(shown)
 
 
-def _same(turn: Turn, entry: Entry) -> bool:
+def _taken(entry: Entry, turns: Sequence[Turn], at: int) -> Entry:
+    return entry if entry.gist else replace(entry, turn=turns[at], origin=at)
+
+
+def _is(entry: Entry, turn: Turn) -> bool:
+    """Whether the turn is this entry of a view."""
+    if entry.gist or turn.gist:
+        return entry.gist is not None and turn.gist is not None and entry.gist.id == turn.gist.id
     return turn.pinned == entry.turn.pinned and (turn is entry.turn or turn.digest == entry.digest)
 
 
+def _match(entry: Entry, turns: Sequence[Turn], at: int) -> int | None:
+    """How many of the turns from ``at`` on are this entry or what it stands for; None if they are others."""
+    if at < len(turns) and _is(entry, turns[at]):
+        return 1
+    covered = turns[at : at + entry.turns]
+    return len(covered) if entry.gist and _covers(entry.gist, covered) else None
+
+
 def _covers(gist: Gist, turns: Sequence[Turn]) -> bool:
+    if len(turns) < len(gist.turns) or any(t.gist or t.pinned or t.role == "system" for t in turns):
+        return False
     at = 0
     for count, digest in gist.blocks:
         if chain(turn.digest for turn in turns[at : at + count]) != digest:
