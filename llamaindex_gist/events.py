@@ -1,4 +1,4 @@
-"""Instrumentation events: LlamaIndex has none for compression."""
+"""Instrumentation events: LlamaIndex has none for compression and memory."""
 
 from __future__ import annotations
 
@@ -48,3 +48,24 @@ class GistCompressionEndEvent(BaseEvent):
     def class_name(cls) -> str:
         """Name in traces."""
         return "GistCompressionEndEvent"
+
+
+class GistMemoryEvent(BaseEvent):
+    """A conversation has taken messages in.
+
+    Args:
+        session: The conversation.
+        tokens_in: Tokens of the whole conversation, word for word.
+        tokens_out: Tokens of what the LLM will see of it.
+        milliseconds: Wall time of the call.
+    """
+
+    session: str
+    tokens_in: int
+    tokens_out: int
+    milliseconds: float
+
+    @classmethod
+    def class_name(cls) -> str:
+        """Name in traces."""
+        return "GistMemoryEvent"

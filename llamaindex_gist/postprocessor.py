@@ -2,50 +2,22 @@
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from llama_index.core.instrumentation import get_dispatcher  # type: ignore[attr-defined]  # re-exported, not in __all__
 from llama_index.core.postprocessor.types import BaseNodePostprocessor
 from llama_index.core.schema import NodeWithScore, QueryBundle
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PlainSerializer,
-    PrivateAttr,
-    SkipValidation,
-    WithJsonSchema,
-)
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
 from gist_core.compressor import TextCompressor
 from gist_core.passage import Compressed, Passage
-from gist_core.settings import CompressionSettings, pattern_texts
+from gist_core.settings import CompressionSettings
 from llamaindex_gist._convert import to_nodes, to_passages
+from llamaindex_gist._fields import Model, Patterns, Tokenizer, model_name
 from llamaindex_gist.events import GistCompressionEndEvent, GistCompressionStartEvent
 
 dispatcher = get_dispatcher(__name__)
-
-
-def _model_name(model: object) -> str:
-    return model.model_id if isinstance(model, TextCompressor) else str(model)
-
-
-_Model = Annotated[
-    str | os.PathLike[str] | TextCompressor,
-    SkipValidation,
-    WithJsonSchema({"type": "string"}),
-    PlainSerializer(_model_name),
-]
-_Tokenizer = Annotated[
-    Any,
-    WithJsonSchema({"type": "string"}),
-    PlainSerializer(lambda spec: spec if isinstance(spec, str) else None),
-]
-_Patterns = Annotated[Sequence[str | re.Pattern[str]], BeforeValidator(pattern_texts)]
 
 
 class GistNodePostprocessor(BaseNodePostprocessor):
@@ -71,14 +43,14 @@ class GistNodePostprocessor(BaseNodePostprocessor):
 
     model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
 
-    model: _Model = Field("default", description="'default', a local folder, a hub id, or a TextCompressor to share.")
+    model: Model = Field("default", description="'default', a local folder, a hub id, or a TextCompressor to share.")
     tokens: int | None = Field(None, description="Most tokens kept.")
     ratio: float | None = Field(None, description="Largest share of the tokens kept; 0.25 if no size is given.")
     threshold: float | None = Field(None, description="Only what scores above it is kept.")
     scope: Literal["total", "each"] = Field("total", description="Size of all nodes together, or of each.")
-    tokenizer: _Tokenizer = Field("o200k_base", description="Encoding or model name, HF tokenizer, or str -> int.")
+    tokenizer: Tokenizer = Field("o200k_base", description="Encoding or model name, HF tokenizer, or str -> int.")
     separator: str = Field("\n\n", description="What stands between nodes in the prompt; counted.")
-    keep: _Patterns = Field((), description="Regular expressions whose matches must stay.")
+    keep: Patterns = Field((), description="Regular expressions whose matches must stay.")
     device: str = Field("auto", description="'auto', 'cpu', 'mps', 'cuda' or 'cuda:<number>'.")
     on_error: Literal["truncate", "original", "raise"] = Field("truncate", description="Answer to a run-time failure.")
     drop_empty: bool = Field(default=True, description="Leave out nodes of which nothing was kept.")
@@ -138,7 +110,7 @@ class GistNodePostprocessor(BaseNodePostprocessor):
         """Tells that a call begins; gives its arguments. A missing or blank query is none."""
         text = query_bundle.query_str if query_bundle else ""
         query = text if text.strip() else None
-        name = _model_name(self.model)
+        name = model_name(self.model)
         dispatcher.event(GistCompressionStartEvent(query=query, nodes=len(passages), model_name=name))
         return {"query": query, "budget": settings.budget(), "keep": settings.keep}
 

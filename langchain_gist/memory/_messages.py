@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
 from langchain_core.messages import (
     AIMessage,
@@ -72,12 +73,15 @@ def turn_to_message(turn: Turn) -> BaseMessage:
     if turn.gist is not None:
         return HumanMessage(content=turn.content, id=turn.id, additional_kwargs={GIST_KEY: gist_to_json(turn.gist)})
     kind, rest = read_rest(turn.extra)
-    data = {"content": turn.content, "id": turn.id or None, "name": turn.name}
-    if turn.role == "assistant":
+    kind = kind or _TYPES[turn.role]
+    data: dict[str, Any] = {"content": turn.content, "id": turn.id or None}
+    if not kind.lower().startswith("chat"):  # there the turn's name may be the role
+        data["name"] = turn.name
+    if kind == "ai":
         data.update(_saved_calls(turn.tool_calls))
-    elif turn.role == "tool":
+    elif kind == "tool":
         data["tool_call_id"] = turn.tool_call_id
-    return messages_from_dict([{"type": kind or _TYPES[turn.role], "data": {**data, **rest}}])[0]
+    return messages_from_dict([{"type": kind, "data": {**data, **rest}}])[0]
 
 
 def _to_turn(message: BaseMessage) -> Turn:
@@ -93,10 +97,10 @@ def _to_turn(message: BaseMessage) -> Turn:
     content = read_content(message.content, calls=role == "assistant")
     calls, plain = _calls(message, content.calls)
     name = _name(message, role)
-    left_out = {"id", "tool_calls"} if plain else {"id"}
+    left_out = {"id"} | (set() if isinstance(message, ChatMessage) else {"name"})
     left_out |= {"content"} if isinstance(message.content, str) else set()
-    left_out |= {"name"} if name == message.name else set()
-    left_out |= {"tool_call_id"} if role == "tool" else set()
+    left_out |= {"tool_call_id"} if message.type == "tool" else set()
+    left_out |= {"tool_calls"} if message.type == "ai" and plain else set()
     return Turn(
         role=role,
         content=content.text,

@@ -13,9 +13,8 @@ from langgraph.types import Command
 
 from gist_core.memory.archive import Archive
 from gist_core.settings import MemoryOptions, MemorySettings
-from langchain_gist.memory._results import ResultShortener
 from langchain_gist.memory._views import Views
-from langchain_gist.memory.recalling import RECALL_TOOL, recall_tool
+from langchain_gist.memory._recall_tool import recall_tool
 
 
 class GistMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):

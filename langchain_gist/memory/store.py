@@ -10,7 +10,7 @@ import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from gist_core.errors import ArchiveError, GistError, InvalidInputError
 from gist_core.memory.archive import (
@@ -79,13 +79,13 @@ class StoreArchive:
             ops: list[PutOp] = []
             if turns:
                 record, *known = self._items([(self._index, key), *((here.ids, _key(turn.id)) for turn in turns)])
-                draft = _Draft(_stem(record.value["last"] if record else 0))
+                draft = _Draft(_order(after=record.value["last"] if record else 0))
                 for turn, body, item in zip(turns, bodies, known, strict=True):
                     draft.enter(turn, body, item.value["versions"] if item else [])
                 ops = draft.ops(here)
                 if draft.bodies:
-                    last = {"name": to_ascii(conversation), "last": int(draft.stem.split("-")[0])}
-                    ops.append(PutOp(self._index, key, last, index=False))
+                    value = {"name": to_ascii(conversation), "last": draft.order}
+                    ops.append(PutOp(self._index, key, value, index=False))
             if view is not None:
                 ops.append(PutOp(here.top, "view", {"view": to_ascii(view)}, index=False))
             self._write(ops)
@@ -216,18 +216,22 @@ class _Place:
 
 @dataclass(slots=True)
 class _Draft:
-    """What one ``add`` writes: turns under keys that sort by arrival, and the versions of each id, the later ones later."""
+    """What one ``add`` writes: turns under keys that sort by arrival, and for each id its versions, the latest last.
 
-    stem: str
+    Beside the order a key holds what nobody else's does, so that no process writes over another's turns.
+    """
+
+    order: int
+    token: str = field(default_factory=lambda: secrets.token_hex(8))
     bodies: dict[str, tuple[str, str]] = field(default_factory=dict)
     versions: dict[str, list[list[str]]] = field(default_factory=dict)
 
     def enter(self, turn: Turn, body: str, known: list[list[str]]) -> None:
-        versions = self.versions.get(turn.id) or known
-        same = next((version for version in versions if version[0] == turn.digest), None)
+        versions, digest = self.versions.get(turn.id, known), turn.digest
+        same = next((version for version in versions if version[0] == digest), None)
         if same is None:
-            same = [turn.digest, f"{self.stem}-{len(self.bodies):08d}"]
-            self.bodies[same[1]] = (turn.digest, body)
+            same = [digest, f"{self.order:020d}-{self.token}-{len(self.bodies):08d}"]
+            self.bodies[same[1]] = (digest, body)
         elif same is versions[-1]:
             return
         self.versions[turn.id] = [*(version for version in versions if version is not same), same]
@@ -264,7 +268,7 @@ def _key(name: str) -> str:
 
 
 def _check_namespace(namespace: object) -> None:
-    labels = cast("tuple[Any, ...]", namespace) if isinstance(namespace, tuple) else ()
+    labels = namespace if isinstance(namespace, tuple) else ()
     usable = all(isinstance(label, str) and label and "." not in label and "\0" not in label for label in labels)
     if not labels or not usable or labels[0] == "langgraph":
         raise InvalidInputError(
@@ -283,9 +287,9 @@ def _lock_of(store: BaseStore) -> threading.Lock:
         return _locks.setdefault(store, threading.Lock())
 
 
-def _stem(last: int) -> str:
-    """A key that sorts after the last one known and after all that this process made, and that nobody else makes."""
+def _order(*, after: int) -> int:
+    """A number above ``after`` and above all that this process had before; for others the clock decides."""
     global _newest  # noqa: PLW0603 - one clock for all archives of the process
     with _guard:
-        _newest = max(time.time_ns(), last + 1, _newest + 1)
-        return f"{_newest:020d}-{secrets.token_hex(8)}"
+        _newest = max(time.time_ns(), after + 1, _newest + 1)
+        return _newest

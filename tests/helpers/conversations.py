@@ -34,7 +34,8 @@ texts = st.one_of(
     st.tuples(st.sampled_from(WORDS), st.integers(50, 250)).map(lambda pair: " ".join([pair[0]] * pair[1])),
 )
 results = st.one_of(
-    texts, st.integers(1, 40).map(lambda n: "[" + ",".join(f'{{"id": {i}, "name": "item {i}"}}' for i in range(n)) + "]")
+    texts,
+    st.integers(1, 40).map(lambda n: "[" + ",".join(f'{{"id": {i}, "name": "item {i}"}}' for i in range(n)) + "]"),
 )
 names = st.sampled_from([None, None, None, "Ann", "Bo Li"])
 pins = st.sampled_from([False] * 14 + [True])

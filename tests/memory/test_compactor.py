@@ -307,13 +307,16 @@ def test_json_results_in_gists_stay_json():
 
 def test_recall_finds_what_the_view_has_lost():
     memory = compactor(MemoryPolicy(high_water=600, low_water=150, keep_last=2))
-    memory.append(Turn("user", "My locker code is 5520. Keep it safe.", id="code"), *chat(80))
-    assert "5520" not in " ".join(t.content for t in memory.view().turns)
-    found = memory.recall("What is my locker code?", Budget(tokens=80))
-    assert "5520" in found.text
+    code = Turn(
+        "user", "my locker opens with the word heron. that is a rather long sentence that few would keep.", id="code"
+    )
+    memory.append(*chat(30), code, *chat(80, 30))
+    assert "heron" not in " ".join(t.content for t in memory.view().turns)
+    found = memory.recall("Which word opens my locker?", Budget(tokens=80))
+    assert "heron" in found.text
     assert found.tokens <= 80
-    assert found.pieces[0].turn == "code"
-    assert memory.recall("What is my locker code?", Budget(tokens=3)).text == ""
+    assert "code" in {piece.turn for piece in found.pieces}
+    assert memory.recall("Which word opens my locker?", Budget(tokens=3)).text == ""
 
 
 def test_recall_searches_only_this_conversation_and_leaves_out_what_is_in_view():
@@ -329,7 +332,9 @@ def test_recall_searches_only_this_conversation_and_leaves_out_what_is_in_view()
         assert piece.text not in view
 
 
-@pytest.mark.parametrize(("query", "budget"), [("", Budget(tokens=9)), ("  ", Budget(tokens=9)), ("x", Budget(threshold=0.5))])
+@pytest.mark.parametrize(
+    ("query", "budget"), [("", Budget(tokens=9)), ("  ", Budget(tokens=9)), ("x", Budget(threshold=0.5))]
+)
 def test_recall_refuses_what_it_cannot_do(query, budget):
     with pytest.raises(InvalidInputError):
         compactor(MemoryPolicy()).recall(query, budget)
@@ -380,7 +385,8 @@ def test_turns_are_checked(turns):
 
 
 @pytest.mark.parametrize(
-    "arguments", [{"role": "robot"}, {"role": "user", "content": 3}, {"role": "user", "tool_calls": [ToolCall("a", "b")]}]
+    "arguments",
+    [{"role": "robot"}, {"role": "user", "content": 3}, {"role": "user", "tool_calls": [ToolCall("a", "b")]}],
 )
 def test_a_turn_refuses_what_is_unusable(arguments):
     with pytest.raises(InvalidInputError):
@@ -394,4 +400,7 @@ def test_the_default_model_keeps_facts_before_chat():
     turns[20] = Turn("user", "My passport number is X4471920 and we fly to Lisbon on 14 May 2027.")
     memory = ConversationCompactor(MemoryPolicy(high_water=400, low_water=150, keep_last=2))
     assert "X4471920" in memory.compact(turns).turns[0].content
-    assert "Lisbon" in memory.recall("Where do we fly?", Budget(tokens=60)).text or "Lisbon" in memory.view().turns[0].content
+    assert (
+        "Lisbon" in memory.recall("Where do we fly?", Budget(tokens=60)).text
+        or "Lisbon" in memory.view().turns[0].content
+    )

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from gist_core.cli import compress, evaluate, train
+from gist_core.cli import compact, compress, evaluate, train
 
 app = typer.Typer(
     name="gist",
@@ -20,6 +20,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("compress")(compress.compress)
+app.command("compact")(compact.compact)
 app.command("evaluate")(evaluate.evaluate)
 app.add_typer(train.app, name="train")
 

@@ -198,7 +198,7 @@ class ConversationCompactor:
 
     def _quoted(self, entry: Entry) -> Entry:
         return self._writer.write(
-            [entry], self._writer.pieces([entry]), 2 * entry.tokens + self._writer.least, shown=True
+            [entry], self._writer.pieces([entry], self._turns), 2 * entry.tokens + self._writer.least, shown=True
         )
 
     def _take(self, entries: list[Entry]) -> None:

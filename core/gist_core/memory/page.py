@@ -1,167 +1,217 @@
 """What became of every turn of a conversation, as one self-contained page. Pure: values in, HTML out.
 
-Nothing is loaded from anywhere, no script runs, and whatever a turn, a tool or a name holds is shown as text.
+Nothing is loaded from anywhere, no script runs, and whatever a turn, a name or a tool's result holds is shown as text.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 
 from gist_core.highlight import dropped, escape, mark, marked_slices, only, page
 from gist_core.memory.compaction import Compaction
 from gist_core.memory.counting import TurnCounter
-from gist_core.memory.gist import Gist, Piece
+from gist_core.memory.gist import Piece
 from gist_core.memory.policy import MemoryPolicy
 from gist_core.memory.turns import ToolCall, Turn, with_id
 from gist_core.passage import merge_spans
 
 _JSON_PART = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{},:]|[^\s\[\]{},:"]+')
-_BROKEN_LINES = 2  # so deep every value of a JSON text has a line of its own
+_DEEPEST = 2  # so deep the values of a JSON text have lines of their own
+_AFTER = {",": ", ", ":": ": "}
 
 _STYLE = """
 .gist-bars { display: grid; grid-template-columns: auto minmax(0, 1fr) auto; gap: .4rem .7rem; align-items: center;
-  margin: 0 0 1.1rem; font-variant-numeric: tabular-nums; }
+  margin: 0 0 1.1rem; font-size: .9rem; font-variant-numeric: tabular-nums; }
 .gist-bar { position: relative; height: .9rem; border-radius: .25rem; background: rgba(128,128,128,.2); }
 .gist-bar i { display: block; height: 100%; border-radius: .25rem; background: #7d8590; }
 .gist-bar i.gist-after { background: #c98a00; }
 .gist-bar b { position: absolute; top: -.2rem; bottom: -.2rem; width: 2px; margin-left: -1px; background: var(--ink); }
+.gist-legend { grid-column: 2 / -1; }
 .gist-run { margin: 0 0 1.25rem; padding: .8rem; border: 2px solid #c98a00; border-radius: .6rem; }
-.gist-run h2 { font-size: 1.05rem; line-height: 1.4; margin: 0 0 .5rem; overflow-wrap: anywhere; }
+.gist-run h2 { font-size: 1.05rem; line-height: 1.4; margin: 0 0 .5rem; }
 .gist-run h3 { font-size: .9rem; margin: .9rem 0 .5rem; }
-.gist-run .gist-result:last-child { margin-bottom: 0; }
 .gist-turn { margin-bottom: .8rem; }
-.gist-turn > header { gap: .25rem .7rem; }
-.gist-turn > header > .gist-is { margin-left: auto; }
-.gist-is { padding: 0 .5rem; border-radius: 1rem; border: 1px solid currentcolor; font-size: .8rem; }
+.gist-run .gist-turn:last-child { margin-bottom: 0; }
+.gist-turn > header > .gist-is { margin-left: auto; padding: 0 .5rem; border: 1px solid; border-radius: 1rem;
+  font-size: .8rem; }
 .gist-is.gist-pinned { background: rgba(54,130,220,.28); }
 .gist-is.gist-gisted { background: rgba(255,193,7,.36); }
-.gist-text, .gist-code { max-height: 32rem; overflow-y: auto; }
-.gist-code { margin: 0; padding: .6rem .8rem; white-space: pre-wrap; overflow-wrap: anywhere;
+.gist-turn > .gist-text, .gist-code { padding: .6rem .8rem; max-height: 32rem; overflow-y: auto; }
+.gist-code { white-space: pre-wrap; overflow-wrap: anywhere;
   font: .85rem/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; }
-.gist-turn > * + .gist-code, .gist-turn > .gist-code + * { border-top: 1px solid rgba(128,128,128,.25); }
-.gist-turn > header + .gist-code { border-top: 0; }
 .gist-code mark { color: inherit; background: rgba(255,193,7,.36); }
-.gist-read { border-radius: .4rem; background: rgba(255,193,7,.12); }
-.gist-note { margin: 0; padding: .5rem .8rem 0; font-size: .85rem; opacity: .75; }
+.gist-read { border-radius: .4rem; background: rgba(255,193,7,.12); unicode-bidi: plaintext; max-height: none; }
+.gist-note { margin: 0; padding: .5rem .8rem 0; font-size: .85rem; opacity: .75; overflow-wrap: anywhere; }
+.gist-note:last-child { padding-bottom: .5rem; }
 body:has(#gist-only:checked) .gist-lost { display: none; }
-@media print { .gist-text, .gist-code { max-height: none; }
+@media print { .gist-turn > .gist-text, .gist-code { max-height: none; }
   mark, .gist-bar, .gist-bar *, .gist-is, .gist-read { -webkit-print-color-adjust: exact; print-color-adjust: exact; } }
 """
 
 
 def to_page(turns: Sequence[Turn], compaction: Compaction, policy: MemoryPolicy, *, title: str) -> str:
-    """A page that shows each turn with what became of it, each gist as the model reads it, and the account.
+    """A page that shows what became of each turn, each gist as the model reads it, and the account.
 
     Args:
         turns: The conversation as it was given to ``compact``.
         compaction: What ``compact`` gave back for it.
-        policy: The policy it was compacted by; it counts the tokens shown.
+        policy: What it was compacted by; it counts the tokens shown.
         title: The page's title.
     """
     shown = _Shown(turns, compaction, TurnCounter(policy))
-    runs = (shown.run(gist, list(places)) for gist, places in groupby(range(len(turns)), shown.gist_at))
-    line = f"{account(turns, compaction)} · counted in {shown.counter.text.name}"
-    body = [
-        f'<p class="gist-account">{escape(line)}</p>',
+    parts = [
+        f'<p class="gist-account">{escape(account(turns, compaction))}</p>',
         _bars(compaction, policy),
         only("Show only what the model reads"),
-        *(html for run in runs for html in run),
+        *shown.parts(),
     ]
-    return page(title, "\n".join(body), _STYLE)
+    return page(title, "\n".join(parts), _STYLE)
 
 
 def account(turns: Sequence[Turn], compaction: Compaction) -> str:
-    """``66 -> 21 turns, 4,993 -> 1,987 tokens (39.8 %), 1 gist, 812 ms``."""
+    """One line: ``66 -> 34 turns, 4,993 -> 1,995 tokens (40.0 %), 1 gist, 812 ms``."""
     usage, gists = compaction.usage, len(compaction.gists)
     share = 100 * usage.tokens_out / usage.tokens_in if usage.tokens_in else 100.0
     return (
-        f"{len(turns):,} -> {len(compaction.turns):,} turns, "
+        f"{len(turns):,} -> {len(compaction.turns):,} {_turns(len(compaction.turns))}, "
         f"{usage.tokens_in:,} -> {usage.tokens_out:,} tokens ({share:.1f} %), "
         f"{gists:,} gist{'' if gists == 1 else 's'}, {usage.milliseconds:,.0f} ms"
     )
 
 
+def _turns(number: int) -> str:
+    return "turn" if number == 1 else "turns"
+
+
 class _Shown:
-    """A conversation with what became of it, ready to be written turn by turn."""
+    """A conversation with what became of it, written turn by turn."""
 
     def __init__(self, turns: Sequence[Turn], compaction: Compaction, counter: TurnCounter) -> None:
-        self.counter = counter
+        self._counter = counter
         self._turns = [with_id(turn, position) for position, turn in enumerate(turns)]
         self._verbatim = {origin for origin in compaction.origin if origin is not None}
         self._gists = compaction.gists
         self._numbers = {id_: number for number, gist in enumerate(self._gists) for id_ in gist.turns}
 
-    def gist_at(self, position: int) -> int | None:
-        """The number of the gist that stands for a turn; None if the turn is in the view, or nothing of it is."""
+    def parts(self) -> Iterator[str]:
+        """The turns in their order, those of one gist together."""
+        for number, positions in groupby(range(len(self._turns)), self._gist_of):
+            if number is None:
+                yield from map(self._alone, positions)
+            else:
+                yield from self._run(number, [self._turns[at] for at in positions])
+
+    def _gist_of(self, position: int) -> int | None:
+        """The number of the gist that stands for a turn; None for one in the view, or of which nothing is there."""
         return None if position in self._verbatim else self._numbers.get(self._turns[position].id)
 
-    def run(self, number: int | None, positions: Sequence[int]) -> Iterator[str]:
-        """Turns in a row that stand in no gist, or all in the same one."""
-        if number is None:
-            yield from map(self._alone, positions)
-            return
+    def _run(self, number: int, turns: Sequence[Turn]) -> Iterator[str]:
         gist = self._gists[number]
-        tokens = f"{gist.tokens_in:,} &rarr; {self.counter.turn(Turn('user', gist.text)):,} tokens"
-        noun = "turn" if len(gist.turns) == 1 else "turns"
-        yield f'<section class="gist-run"><h2>Gist {number + 1}: {len(gist.turns):,} {noun}, {tokens}</h2>'
-        yield f'<h3>As the model reads it</h3><div class="gist-code gist-read" dir="auto">{escape(gist.text)}</div>'
+        tokens = f"{gist.tokens_in:,} &rarr; {self._counter.turn(Turn('user', gist.text)):,} tokens"
+        yield f'<section class="gist-run"><h2>Gist {number + 1}: {len(turns):,} {_turns(len(turns))}, {tokens}</h2>'
+        yield f'<h3>As the model reads it</h3><div class="gist-code gist-read">{escape(gist.text)}</div>'
         yield '<div class="gist-lost"><h3>What it stands for</h3>'
-        yield from (self._gisted(self._turns[at], gist) for at in positions)
+        for turn in turns:
+            pieces = [piece for piece in gist.pieces if piece.turn == turn.id]
+            kept = sum(self._counter.text.count_many([piece.text for piece in pieces]))
+            yield self._article(turn, "gisted", _marked(turn, pieces), f" &rarr; {kept:,}")
         yield "</div></section>"
 
     def _alone(self, position: int) -> str:
         turn = self._turns[position]
-        body = [*_codes(turn.tool_calls, escape), _content(turn, escape)]
-        if position not in self._verbatim:
-            body = [*_codes(turn.tool_calls, dropped), _content(turn, dropped)]
-            return self._article(turn, "not in the view", "".join(body), "gist-lost")
-        return self._article(turn, "pinned" if turn.pinned else "verbatim", "".join(body))
+        if position in self._verbatim:
+            return self._article(turn, "pinned" if turn.pinned else "verbatim", _whole(turn, escape))
+        return f'<div class="gist-lost">{self._article(turn, "left out", _whole(turn, dropped), " &rarr; 0")}</div>'
 
-    def _gisted(self, turn: Turn, gist: Gist) -> str:
-        pieces = [piece for piece in gist.pieces if piece.turn == turn.id]
-        kept = sum(self.counter.text.count(piece.text) for piece in pieces)
-        return self._article(turn, "gisted", "".join(_marked(turn, pieces)), tokens_out=kept)
-
-    def _article(self, turn: Turn, state: str, body: str, extra: str = "", tokens_out: int | None = None) -> str:
-        arrow = "" if tokens_out is None else f" &rarr; {tokens_out:,}"
-        names = [turn.role, turn.name or "", turn.id]
-        head = "".join(f'<bdi class="gist-name">{escape(name)}</bdi>' for name in names if name)
-        note = f'<p class="gist-note">{escape(_not_text(turn))}</p>' if turn.opaque or turn.tool_call_id else ""
+    def _article(self, turn: Turn, state: str, body: Iterator[str], tokens_out: str = "") -> str:
+        names = (f'<bdi class="gist-name">{escape(name)}</bdi>' for name in (turn.role, turn.name, turn.id) if name)
+        notes = (f'<p class="gist-note">{escape(note)}</p>' for note in _notes(turn))
         return (
-            f'<article class="gist-result gist-turn {extra}"><header>{head}'
-            f"<span>{self.counter.turn(turn):,}{arrow} tokens</span>"
-            f'<span class="gist-is gist-{state.split()[0]}">{state}</span></header>{note}'
-            f"{body or '<p class=\"gist-note\">No text.</p>'}</article>"
+            f'<article class="gist-result gist-turn"><header>{"".join(names)}'
+            f"<span>{self._counter.turn(turn):,}{tokens_out} tokens</span>"
+            f'<span class="gist-is gist-{state.replace(" ", "-")}">{state}</span></header>{"".join(notes)}{"".join(body)}'
+            "</article>"
         )
 
 
 def _bars(compaction: Compaction, policy: MemoryPolicy) -> str:
-    """Tokens before and after, on one scale with the two marks."""
+    """Tokens before and after on one scale, with both water marks."""
     usage = compaction.usage
-    whole = max(usage.tokens_in, usage.tokens_out, policy.high_water)
-    marks = "".join(f'<b style="left:{100 * mark / whole:.2f}%"></b>' for mark in (policy.low, policy.high_water))
-    rows = [("before", usage.tokens_in), ("after", usage.tokens_out)]
-    drawn = "".join(
-        f'<span>{name}</span><span class="gist-bar"><i class="gist-{name}" style="width:{100 * tokens / whole:.2f}%">'
-        f"</i>{marks}</span><span>{tokens:,} tokens</span>"
-        for name, tokens in rows
+    scale = 100 / max(usage.tokens_in, usage.tokens_out, policy.high_water)
+    lines = "".join(f'<b style="left:{scale * tokens:.2f}%"></b>' for tokens in (policy.low, policy.high_water))
+    rows = "".join(
+        f'<span>{name}</span><span class="gist-bar"><i class="gist-{name}" style="width:{scale * tokens:.2f}%"></i>'
+        f"{lines}</span><span>{tokens:,} tokens</span>"
+        for name, tokens in (("before", usage.tokens_in), ("after", usage.tokens_out))
     )
-    legend = f"The lines: compacted above {policy.high_water:,} tokens, to {policy.low:,}."
-    return f'<div class="gist-bars">{drawn}<span class="gist-legend">{legend}</span></div>'
+    legend = f"The lines: low water {policy.low:,}, high water {policy.high_water:,}"
+    return f'<div class="gist-bars">{rows}<span class="gist-legend">{legend}</span></div>'
+
+
+def _notes(turn: Turn) -> Iterator[str]:
+    if turn.tool_call_id:
+        yield f"answers {turn.tool_call_id}"
+    if turn.opaque:
+        yield f"holds {', '.join(turn.opaque)} (taken for {turn.opaque_tokens:,} tokens), not shown here"
+    if not (turn.content or turn.tool_calls or turn.opaque):
+        yield "no text"
+
+
+def _whole(turn: Turn, how: Callable[[str], str]) -> Iterator[str]:
+    """A turn all parts of which share one fate."""
+    yield _content(turn.content, how)
+    yield from (_call(call, how) for call in turn.tool_calls)
 
 
 def _marked(turn: Turn, pieces: Sequence[Piece]) -> Iterator[str]:
-    """A gisted turn: what of it the gist holds, in its place."""
-    whole = {piece.text for piece in pieces if piece.spans is None}
-    for call in turn.tool_calls:
-        yield from _codes([call], mark if f"{call.name}({call.arguments})" in whole else dropped)
+    """A turn in a gist: what the gist holds of it is marked, where it stands."""
     spans = merge_spans(span for piece in pieces for span in piece.spans or ())
-    if turn.role == "tool" and whole:
-        yield "".join(f'<div class="gist-code" dir="auto">{mark(_indented(text))}</div>' for text in whole)
+    wholes = [piece.text for piece in pieces if piece.spans is None]  # calls, or a result's shortened JSON
+    if turn.role == "tool" and wholes:
+        yield from (_content(text, mark) for text in wholes)
+        yield '<p class="gist-note">shortened from</p>'
     if spans:
-        yield _block(turn.content, "".join(marked_slices(turn.content, spans)))
+        yield f'<div class="gist-text" dir="auto">{"".join(marked_slices(turn.content, spans))}</div>'
     else:
-        yield _content(turn, dropped)
+        yield _content(turn.content, dropped)
+    for call in turn.tool_calls:
+        yield _call(call, mark if f"{call.name}({call.arguments})" in wholes else dropped)
+
+
+def _content(text: str, how: Callable[[str], str]) -> str:
+    indented = _indented(text)
+    if indented is not None:
+        return f'<div class="gist-code" dir="ltr">{how(indented)}</div>'
+    return f'<div class="gist-text" dir="auto">{how(text)}</div>' if text else ""
+
+
+def _call(call: ToolCall, how: Callable[[str], str]) -> str:
+    arguments = _indented(call.arguments) or call.arguments
+    shown = f'{how(f"{call.name}({arguments})")}<span class="gist-gap"> {escape(call.id)}</span>'
+    return f'<div class="gist-code" dir="ltr">calls {shown}</div>'
+
+
+def _indented(text: str) -> str | None:
+    """A JSON object or array over several lines, its values as they are written; None for any other text."""
+    if not text.lstrip().startswith(("{", "[")):
+        return None
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    out, depth, last = [], 0, ""
+    for part in _JSON_PART.findall(text):
+        opens, closes = part in ("{", "["), part in ("}", "]")
+        broken = (last in ("{", "[", ",") or closes) and depth <= _DEEPEST and not (closes and last in ("{", "["))
+        depth -= closes
+        out += ["\n", "  " * depth] if broken and last else []
+        out.append(part if part not in _AFTER else part + " ")
+        depth += opens
+        last = part
+    return "".join(out)
+
+
+__all__ = ["account", "to_page"]

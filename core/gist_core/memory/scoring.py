@@ -19,7 +19,9 @@ from gist_core.tokens import TokenCounter
 _REMEMBERED = 4_096  # texts
 _KEEP = 1_000.0  # above every other score
 _MOST_FACTS = 3
-_WEIGHT = dict.fromkeys(FactKind, 0.5)
+_SENTENCES = {FactKind.DECISION, FactKind.PROMISE, FactKind.QUESTION}
+_WEIGHT = {kind: 0.2 if kind in _SENTENCES else 0.5 for kind in FactKind}  # logits (core/decisions/log.md)
+_OPENING, _FADES = 1.5, 4.0  # logits, turns: the first turns say what a conversation is about
 
 
 class PieceScorer:
@@ -40,15 +42,18 @@ class PieceScorer:
         self._known: OrderedDict[str, tuple[ScoredSpan, ...]] = OrderedDict()
         self.tokens = 0
 
-    def __call__(self, pieces: Sequence[Piece]) -> list[Piece]:
-        """The pieces with their units. ``tokens`` grows by what the model had to read for it."""
+    def __call__(self, pieces: Sequence[Piece], extra: Sequence[float]) -> list[Piece]:
+        """The pieces with their units, ``extra`` logits added to all of a piece.
+
+        ``tokens`` grows by what the model had to read for it.
+        """
         keys = [hash_text(piece.text) for piece in pieces]
         new = {key: piece.text for key, piece in zip(keys, pieces, strict=True) if key not in self._known}
         scored = self._score(list(new.values()))
         found = dict(zip(new, scored, strict=True))
         units = [found.get(key) or self._known.get(key, ()) for key in keys]
         self._remember(found)
-        return [self._with_units(piece, own) for piece, own in zip(pieces, units, strict=True)]
+        return [self._with_units(piece, own, more) for piece, own, more in zip(pieces, units, extra, strict=True)]
 
     def _score(self, texts: list[str]) -> list[tuple[ScoredSpan, ...]]:
         if not texts:
@@ -63,8 +68,8 @@ class PieceScorer:
         while len(self._known) > _REMEMBERED:
             self._known.popitem(last=False)
 
-    def _with_units(self, piece: Piece, units: Iterable[ScoredSpan]) -> Piece:
-        weighed = self._weighed(piece.text, tuple(units))
+    def _with_units(self, piece: Piece, units: Iterable[ScoredSpan], extra: float) -> Piece:
+        weighed = tuple(u._replace(score=u.score + extra) for u in self._weighed(piece.text, tuple(units)))
         if piece.spans is None:
             best = max((unit.score for unit in weighed), default=0.0)
             weighed = (ScoredSpan(0, len(piece.text), best),) if piece.text else ()
@@ -78,6 +83,11 @@ class PieceScorer:
             unit._replace(score=unit.score + sum(sorted(own, reverse=True)[:_MOST_FACTS]) + max(must, default=0.0))
             for unit, own, must in zip(units, weight, kept, strict=True)
         )
+
+
+def opening(position: int) -> float:
+    """What a turn weighs more for standing at the beginning of its conversation; position 0 is the first."""
+    return _OPENING * math.exp(-position / _FADES)
 
 
 def logit(probability: float) -> float:

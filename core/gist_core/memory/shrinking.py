@@ -75,7 +75,8 @@ class Shrinker:
             size = sum(e.tokens for e in some)
             least = self._writer.least if run.start == lead else 0
             share = max(left * size // max(total, 1), least)
-            entry = self._writer.write(some, self._writer.pieces(some), share, shown=bool(least))
+            position = sum(e.turns for e in entries[: run.start])
+            entry = self._writer.write(some, self._writer.pieces(some, position), share, shown=bool(least))
             made.append((run, entry))
             left, total = left - entry.tokens, total - size
         return made

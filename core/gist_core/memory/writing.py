@@ -9,7 +9,7 @@ from gist_core.memory.counting import TurnCounter
 from gist_core.memory.gist import Gist, Piece, chain
 from gist_core.memory.pieces import QuotedCounter, choose, pieces_of, written
 from gist_core.memory.policy import MemoryPolicy
-from gist_core.memory.scoring import PieceScorer
+from gist_core.memory.scoring import PieceScorer, opening
 from gist_core.memory.state import Entry
 from gist_core.memory.tool_output import shorten_json
 from gist_core.memory.turns import Turn
@@ -32,9 +32,15 @@ class GistWriter:
         self._quoted = QuotedCounter(counter.text)
         self._scorer = scorer
 
-    def pieces(self, entries: Sequence[Entry]) -> list[Piece]:
-        """The scored pieces of turns, tools' JSON results shortened."""
-        return self._scorer([piece for entry in entries for piece in self._pieces(entry)])
+    def pieces(self, entries: Sequence[Entry], position: int) -> list[Piece]:
+        """The scored pieces of turns, tools' JSON results shortened.
+
+        Args:
+            entries: Turns in a row.
+            position: That of the first of them in the conversation.
+        """
+        found = [(piece, opening(at)) for at, e in enumerate(entries, position) for piece in self._pieces(e)]
+        return self._scorer([piece for piece, _ in found], [extra for _, extra in found])
 
     def _pieces(self, entry: Entry) -> list[Piece]:
         result = None
