@@ -101,7 +101,7 @@ _IDENTIFIERS = {
         r"(?:https?|ftp|file|s3|gs)://[^\s<>\"\u3000-\u303f\uff00-\uffef]*[^\s<>\"\u3000-\u303f\uff00-\uffef.,;:!?)\]}']",
         r"(?<![\w.+-])[\w.+-]{1,64}+@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,8}",
         rf"(?<![\w./-])[A-Za-z]:[/\\](?:{_STEP}[/\\])*+{_STEP}",
-        rf"(?<![\w./@-])(?:{_STEP}/)++(?<=/)[\w-]{{1,80}}+\.{_FILE}{_END}",
+        rf"(?<![\w./@+%~-])(?:{_STEP}/)++(?<=/)[\w-]{{1,80}}+\.{_FILE}{_END}",
         rf"(?<![\w./@-])[\w-]{{1,80}}(?:\.[\w-]{{1,80}}){{0,3}}\.(?:{_FILE}|{_HOST}(?:\.[a-z]{{2}})?){_END}(?:/[^\s<>\"]*[\w/])?",
         rf"[A-Za-z0-9]++(?:_++[A-Za-z0-9]++)++(?!\w)(?:(?<=\d{{3}})|{_NO_KEY})",
     ),
@@ -109,14 +109,14 @@ _IDENTIFIERS = {
         _HEX + _END,
         r"(?<![\w.])\d++(?:\.\d++){2,}+(?:-?(?:rc|alpha|beta|dev|post|a|b)\.?\d{0,6})?(?!\w)",
         rf"(?:\d{{1,3}}[ .-])?\d{{3}}[ .-]\d{{3,4}}[ .-]\d{{4}}{_END}|\d{{3}}-\d{{4}}(?![\w-])",
-        r"(?!\d++[eE]\d{1,3}\b|\d++[hx]\d++m?\b|0x)\d++[A-Za-z]++\d[A-Za-z0-9]*+(?:-[A-Za-z0-9]++)*+" + _END,
-        r"(?!\d++-\d++[\W_])\d++-(?=[A-Z0-9-]*+[A-Z]{2})[A-Z0-9]++(?:-[A-Z0-9]++)*+" + _END,
+        r"(?!\d++[eE]\d{1,3}\b|\d++[hx]\d++m?\b|0x)\d++[A-Za-z]++\d[A-Za-z0-9]*+(?:-[A-Za-z0-9]++){0,8}+" + _END,
+        r"\d++-(?=[0-9-]{0,20}[A-Z]{2})[A-Z0-9]++(?:-[A-Z0-9]++){0,8}+" + _END,
     ),
     "digit_late": (r"0x[0-9a-fA-F]++" + _END + r"|\d++[A-Z][A-Za-z]{0,4}" + _END,),
     "letter": (
         _HEX + _END,
-        r"[A-Za-z]++\d[A-Za-z0-9]*+(?:[.-](?=[A-Za-z]*+\d)[A-Za-z0-9]++)*+" + _END + _NO_KEY,
-        r"[A-Z]++-(?=[A-Z-]*+\d)[A-Z0-9]++(?:-[A-Z0-9]++)*+" + _END,
+        r"[A-Za-z]++\d[A-Za-z0-9]*+(?:[.-](?=[A-Za-z]*+\d)[A-Za-z0-9]++){0,8}+" + _END + _NO_KEY,
+        r"[A-Z]++-(?=[A-Z-]{0,20}\d)[A-Z0-9]++(?:-[A-Z0-9]++){0,8}+" + _END,
     ),
     "sign": (
         r"(?<![\w#&])#\d{2,20}" + _END,
@@ -163,7 +163,7 @@ _NUMBERS = {
 # Names.
 _WORD = (
     rf"(?!(?:{_DAYNAME}|{_MONTH_LONG})(?!\w))(?:{_UPPER}['\u2019](?={_UPPER}{_LETTER}{{2}}))?{_UPPER}{_LETTER}++"
-    rf"(?:[-'\u2019]{_UPPER}{_LETTER}++)*+(?![\d_]|['\u2019](?:t|m|re|ve)\b)"
+    rf"(?:[-'\u2019]{_UPPER}{_LETTER}++){{0,4}}+(?![\d_]|['\u2019](?:t|m|re|ve)\b)"
 )
 _TITLE = r"(?:Mr|Mrs|Ms|Dr|Prof|Rev|Capt|Sgt|Gen|Sen|Gov|St|Mt)\.?\s"
 _LINK = r"(?:of(?:\sthe)?|de(?:\sla|\slos)?|da|dos?|del|della|di|du|la|van(?:\sder|\sden)?|von|bin|ibn|al|&)"

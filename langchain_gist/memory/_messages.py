@@ -126,7 +126,7 @@ def _role(message: BaseMessage) -> Role:
 
 def _name(message: BaseMessage, role: Role) -> str | None:
     unknown = isinstance(message, ChatMessage) and role == "user" and message.role.lower() not in _ROLES
-    return message.name or (message.role if unknown else None)
+    return message.role if unknown and message.name is None else message.name
 
 
 def _answers(message: BaseMessage) -> str | None:

@@ -20,8 +20,8 @@ def gist_pre_model_hook(
 ) -> Runnable[Any, dict[str, Any]]:
     """A hook that shows the model a compacted view; the state keeps every message.
 
-    It returns ``{"llm_input_messages": view}``, which ``create_react_agent`` reads. What the agent adds to the view, its
-    prompt and its tools, comes on top of ``high_water``. State is kept for each thread.
+    It returns ``{"llm_input_messages": view}``, which ``create_react_agent`` reads. What the agent adds to the view,
+    its prompt and its tools, comes on top of ``high_water``. State is kept for each thread.
 
     Args:
         archive: Where the originals are kept, with the gists; in memory if not given.

@@ -6,15 +6,13 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Unpack
 
 from langchain.agents.middleware.types import AgentMiddleware, AgentState, ModelCallResult, ModelRequest, ModelResponse
-from langchain.agents.middleware.types import ToolCallRequest as ToolRequest
-from langchain_core.messages import BaseMessage, ToolMessage
+from langchain_core.messages import BaseMessage
 from langchain_core.tools import BaseTool
-from langgraph.types import Command
 
 from gist_core.memory.archive import Archive
 from gist_core.settings import MemoryOptions, MemorySettings
-from langchain_gist.memory._views import Views
 from langchain_gist.memory._recall_tool import recall_tool
+from langchain_gist.memory._views import Views
 
 
 class GistMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):

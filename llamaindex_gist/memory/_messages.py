@@ -19,14 +19,12 @@ from llama_index.core.base.llms.types import (
     ToolCallBlock,
     VideoBlock,
 )
-from pydantic import PrivateAttr
 
 from gist_core.errors import InvalidInputError
-from gist_core.memory.gist import Gist
-from gist_core.memory.recall import Recall
 from gist_core.memory.turns import Role, Turn
 from llamaindex_gist.memory._calls import block_of, calls_of, function_id
 from llamaindex_gist.memory._saved import load_message, save_message
+from llamaindex_gist.memory.quotations import GistMessage
 
 WHOLE_KEY = "llamaindex"  # in a turn's extra: the message, where the turn does not tell all of it
 INSTEAD_KEY = "llamaindex_original"  # the message, where the turn stands for it in another role
@@ -40,47 +38,8 @@ _ROLES: dict[MessageRole, Role] = {
     MessageRole.TOOL: "tool",
     MessageRole.FUNCTION: "tool",
 }
-_MEDIA = ((ImageBlock, 256), (AudioBlock, 256), (VideoBlock, 256), (DocumentBlock, 2_048))  # as Memory estimates them
+_MEDIA = ((ImageBlock, 256), (AudioBlock, 256), (VideoBlock, 256), (DocumentBlock, 2_048))
 _BYTES_PER_TOKEN = 4
-
-
-class GistMessage(ChatMessage):
-    """A user's message that stands for earlier ones; ``gist`` tells for which.
-
-    The gist is no entry of ``additional_kwargs``: those are printed into prompts, counted, and sent to providers.
-    """
-
-    _gist: Gist = PrivateAttr()
-
-    @property
-    def gist(self) -> Gist:
-        """What it stands for."""
-        return self._gist
-
-    @classmethod
-    def of(cls, gist: Gist) -> GistMessage:
-        """The message of a gist."""
-        message = cls(role=MessageRole.USER, content=gist.text)
-        message._gist = gist
-        return message
-
-
-class RecallMessage(ChatMessage):
-    """A user's message that quotes what earlier ones say on the question asked last; ``recall`` tells where."""
-
-    _recall: Recall = PrivateAttr()
-
-    @property
-    def recall(self) -> Recall:
-        """What was found; its pieces lead to turns."""
-        return self._recall
-
-    @classmethod
-    def of(cls, recall: Recall) -> RecallMessage:
-        """The message of what was found."""
-        message = cls(role=MessageRole.USER, content=recall.text)
-        message._recall = recall
-        return message
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,13 +78,18 @@ def turn_to_message(turn: Turn) -> ChatMessage:
 def stand_in(turn: Turn, content: str) -> Turn:
     """A user's turn in the place of another one, whose message ``turn_to_message`` still gives."""
     saved = turn.extra.get(WHOLE_KEY) or save_message(_seen(turn))
-    return Turn("user", content, id=turn.id, extra={INSTEAD_KEY: saved})
+    return Turn("user", content, id=turn.id, pinned=turn.pinned, extra={INSTEAD_KEY: saved})
 
 
 def copy_message(message: ChatMessage) -> ChatMessage:
     """A copy that shares nothing which can be written to, the insides of ``additional_kwargs`` aside."""
     blocks = [block.model_copy() for block in message.blocks]
     return message.model_copy(update={"blocks": blocks, "additional_kwargs": dict(message.additional_kwargs)})
+
+
+def media_tokens(block: BaseContentBlock) -> int:
+    """What LlamaIndex's Memory takes an image, a recording or a document to cost; 0 for any other block."""
+    return next((tokens for kind, tokens in _MEDIA if isinstance(block, kind)), 0)
 
 
 def _to_turn(message: ChatMessage) -> Turn:
@@ -162,9 +126,8 @@ def _answers(message: ChatMessage) -> str | None:
 
 def _tokens(block: BaseContentBlock) -> int:
     """What a block that is no text is taken to cost: by its kind, else by what the LLM said, else by its size."""
-    for kind, tokens in _MEDIA:
-        if isinstance(block, kind):
-            return tokens
+    if media := media_tokens(block):
+        return media
     if isinstance(block, ThinkingBlock) and block.num_tokens:
         return block.num_tokens
     return -(-len(json.dumps(block.model_dump(), default=str).encode()) // _BYTES_PER_TOKEN)

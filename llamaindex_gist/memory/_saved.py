@@ -15,7 +15,7 @@ _BYTES_KEY = "__bytes__"
 
 
 def save_message(message: ChatMessage) -> dict[str, Any]:
-    """A message as JSON data. Bytes survive; values that JSON cannot hold, objects of a provider, become data or null."""
+    """A message as JSON data. Bytes survive; objects of a provider become plain data, what JSON cannot hold null."""
     data = {
         "role": message.role.value,
         "blocks": [block.model_dump() for block in message.blocks],

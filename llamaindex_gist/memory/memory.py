@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Unpack
 from uuid import uuid4
@@ -151,10 +152,9 @@ class GistMemory(SharedSettings, BaseMemory):
         """
         return self._session().recall(query, Budget(tokens=tokens, tokenizer=self.tokenizer))
 
-    @dispatcher.span
     async def arecall(self, query: str, tokens: int = 1_000) -> Recall:
         """As ``recall``, off the event loop."""
-        return await self._session().arecall(query, Budget(tokens=tokens, tokenizer=self.tokenizer))
+        return await asyncio.to_thread(self.recall, query, tokens)
 
     def _session(self) -> ConversationCompactor:
         return self._conversations.of(self.session_id)
@@ -167,9 +167,10 @@ class GistMemory(SharedSettings, BaseMemory):
         if turn.gist is None:
             return [turn]
         try:
-            return self._conversations.archive.get(self.session_id, turn.gist.turns)
+            originals = self._conversations.archive.get(self.session_id, turn.gist.turns)
         except InvalidInputError:
             return [Turn("user", turn.content)]
+        return to_turns(map(turn_to_message, originals))  # their places in the conversation, and ids, may be others now
 
     def _saved(self) -> dict[str, Any]:
         """The conversation as JSON data."""

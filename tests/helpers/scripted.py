@@ -52,40 +52,6 @@ def prompt_tokens(messages: Sequence[BaseMessage]) -> int:
     return TurnCounter(MemoryPolicy()).turns(to_turns(messages))
 
 
-class ScriptedChatModel(BaseChatModel):
-    """Checks each prompt, notes its size, answers by the script."""
-
-    script: Callable[[Sequence[BaseMessage]], AIMessage] = Field(default=lambda messages: script(messages))
-    limit: int | None = None
-    _sizes: list[int] = PrivateAttr(default_factory=list)
-    _last: list[BaseMessage] = PrivateAttr(default_factory=list)
-
-    @property
-    def _llm_type(self) -> str:
-        return "scripted"
-
-    @property
-    def sizes(self) -> list[int]:
-        """Tokens of every prompt so far."""
-        return self._sizes
-
-    @property
-    def last(self) -> list[BaseMessage]:
-        """The last prompt."""
-        return self._last
-
-    def bind_tools(self, tools: Sequence[Any], **_: Any) -> ScriptedChatModel:
-        return self
-
-    def _generate(self, messages: list[BaseMessage], *_: Any, **__: Any) -> ChatResult:
-        check_prompt(messages)
-        self._sizes.append(prompt_tokens(messages))
-        self._last = list(messages)
-        if self.limit is not None and self._sizes[-1] > self.limit:
-            raise ProviderError(f"{self._sizes[-1]} tokens are above the limit of {self.limit}")
-        return ChatResult(generations=[ChatGeneration(message=self.script(messages))])
-
-
 @tool
 def look_up(place: str) -> str:
     """Says what is known of a place."""
@@ -121,3 +87,49 @@ def script(messages: Sequence[BaseMessage]) -> AIMessage:
     elif turn % 2:
         return AIMessage(f"Noted: matter {turn}. Nothing needs looking up, and I promise to remember it.")
     return AIMessage("", tool_calls=calls)
+
+
+class ScriptedChatModel(BaseChatModel):
+    """Checks each prompt, notes its size, answers by the script."""
+
+    script: Callable[[Sequence[BaseMessage]], AIMessage] = Field(default=script)
+    limit: int | None = None
+    _sizes: list[int] = PrivateAttr(default_factory=list)
+    _last: list[BaseMessage] = PrivateAttr(default_factory=list)
+
+    @property
+    def _llm_type(self) -> str:
+        return "scripted"
+
+    @property
+    def sizes(self) -> list[int]:
+        """Tokens of every prompt so far."""
+        return self._sizes
+
+    @property
+    def last(self) -> list[BaseMessage]:
+        """The last prompt."""
+        return self._last
+
+    def bind_tools(self, tools: Sequence[Any], **_: Any) -> ScriptedChatModel:
+        return self
+
+    def _generate(self, messages: list[BaseMessage], *_: Any, **__: Any) -> ChatResult:
+        check_prompt(messages)
+        self._sizes.append(prompt_tokens(messages))
+        self._last = list(messages)
+        if self.limit is not None and self._sizes[-1] > self.limit:
+            raise ProviderError(f"{self._sizes[-1]} tokens are above the limit of {self.limit}")
+        return ChatResult(generations=[ChatGeneration(message=self.script(messages))])
+
+
+def conversation(turns: int) -> list[BaseMessage]:
+    """What an agent's state holds after so many turns; ends with an answer."""
+    tools = {"look_up": look_up, "add": add}
+    messages: list[BaseMessage] = [SystemMessage(SYSTEM)]
+    for turn in range(1, turns + 1):
+        messages += [question(turn)]
+        while not isinstance(messages[-1], AIMessage) or messages[-1].tool_calls:
+            calls = messages[-1].tool_calls if isinstance(messages[-1], AIMessage) else []
+            messages += [tools[call["name"]].invoke(call) for call in calls] or [script(messages)]
+    return [message.model_copy(update={"id": f"m-{at}"}) for at, message in enumerate(messages)]

@@ -82,9 +82,7 @@ messages = st.one_of(
     st.builds(HumanMessage, **common),
     st.builds(SystemMessage, **common),
     st.builds(AIMessage, tool_calls=calls, invalid_tool_calls=invalid, **common),
-    st.builds(
-        ToolMessage, tool_call_id=texts, artifact=plain, status=st.sampled_from(["success", "error"]), **common
-    ),
+    st.builds(ToolMessage, tool_call_id=texts, artifact=plain, status=st.sampled_from(["success", "error"]), **common),
     st.builds(ChatMessage, role=st.sampled_from(["user", "developer", "critic", "assistant"]), **common),
     st.builds(FunctionMessage, **{**common, "name": texts}),
 )

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import reprlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from gist_core.cli.chats import ChatFile, to_json
 from gist_core.errors import InvalidInputError
-from gist_core.memory.turns import ROLES, ToolCall, Turn, with_id
+from gist_core.memory.turns import ROLES, Role, ToolCall, Turn, with_id
 from gist_core.tokens import TokenCounter
 
 MEDIA_TOKENS = 1_000
@@ -57,7 +57,7 @@ def _turn(value: Any, position: int, called: str | None, counter: TokenCounter) 
     content, opaque = _parts(value.get("content"))
     answers = _text(value, "tool_call_id")
     return Turn(
-        role=role,  # type: ignore[arg-type]  # checked against ROLES
+        role=role,
         content=content,
         id=_text(value, "id") or "",
         name=_text(value, "name"),
@@ -70,11 +70,11 @@ def _turn(value: Any, position: int, called: str | None, counter: TokenCounter) 
     )
 
 
-def _role(role: Any) -> str:
+def _role(role: Any) -> Role:
     known = [*ROLES, *_OLDER]
     if role not in known:
         raise InvalidInputError(f"role is {_short(role)}.", hint=f"Use one of {', '.join(map(repr, known))}.")
-    return _OLDER.get(role, role)
+    return cast("Role", _OLDER.get(role, role))
 
 
 def _text(value: Mapping[str, Any], key: str) -> str | None:

@@ -72,19 +72,20 @@ class MiniLM:
 
     def sentence(self, query: str, units: Sequence[str], texts: Sequence[str], owner: NDArray[np.int64]) -> Floats:
         """Cosine of query and unit, one ranking over all passages (what SentenceEmbeddingOptimizer ranks by)."""
-        return np.asarray(self._embed(units) @ self._one(query))
+        return np.asarray(self.embed(units) @ self._one(query))
 
     def sentence_and_passage(
         self, query: str, units: Sequence[str], texts: Sequence[str], owner: NDArray[np.int64]
     ) -> Floats:
         """Cosine of query and unit plus cosine of query and passage, both as z-scores over the call's units."""
-        passage = (self._embed(texts) @ self._one(query))[owner]
-        return _z(self.sentence(query, units, texts, owner)) + _z(np.asarray(passage))
+        passage = (self.embed(texts) @ self._one(query))[owner]
+        return z_scores(self.sentence(query, units, texts, owner)) + z_scores(np.asarray(passage))
 
     def _query(self, query: str) -> Floats:
         return np.asarray(self._model.encode([query], normalize_embeddings=True)[0])
 
-    def _embed(self, texts: Sequence[str]) -> Floats:
+    def embed(self, texts: Sequence[str]) -> Floats:
+        """(N, 384) embeddings of unit length."""
         new = list(dict.fromkeys(t for t in texts if t not in self._known))
         if new:
             vectors = self._model.encode(new, batch_size=64, normalize_embeddings=True, show_progress_bar=False)
@@ -92,5 +93,6 @@ class MiniLM:
         return np.stack([self._known[t] for t in texts]) if texts else np.zeros((0, 384))
 
 
-def _z(values: Floats) -> Floats:
+def z_scores(values: Floats) -> Floats:
+    """Values less their mean, over their deviation."""
     return np.asarray((values - values.mean()) / (values.std() + 1e-9)) if len(values) else values

@@ -37,23 +37,25 @@ def _table(rows: Rows, name: str, members: tuple[str, ...], ours: str) -> str:
     count = max((len(v) for v in values.values()), default=0)
     lines = [f"### {name} ({metric.replace('_', ' ')} kept, %, {count} records)", ""]
     lines += ["| system | " + " | ".join(f"{r}x" for r in RATES) + " |", "|---" * (len(RATES) + 1) + "|"]
-    lines += [f"| {s} | " + " | ".join(_cell(values[s, r]) for r in RATES) + " |" for s in systems]
+    lines += [f"| {s} | " + " | ".join(cell(values[s, r]) for r in RATES) + " |" for s in systems]
     lines += [
-        f"| {ours} less {s} | " + " | ".join(_difference(values[ours, r], values[s, r]) for r in RATES) + " |"
+        f"| {ours} less {s} | " + " | ".join(difference(values[ours, r], values[s, r]) for r in RATES) + " |"
         for s in systems
         if s != ours and ours in systems
     ]
     return "\n".join(lines)
 
 
-def _cell(found: dict[str, float]) -> str:
+def cell(found: dict[str, float]) -> str:
+    """The mean of values by record with its interval; "-" without values."""
     if not found:
         return "-"
     low, high = bootstrap_interval(list(found.values()))
     return f"{sum(found.values()) / len(found):.1f} ({low:.0f}-{high:.0f})"
 
 
-def _difference(ours: dict[str, float], other: dict[str, float]) -> str:
+def difference(ours: dict[str, float], other: dict[str, float]) -> str:
+    """The mean paired difference with its interval, over the records that both have."""
     both = [ours[k] - other[k] for k in ours.keys() & other.keys()]
     if not both:
         return "-"

@@ -5,8 +5,6 @@ Nothing is loaded from anywhere, no script runs, and whatever a turn, a name or 
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 
@@ -14,13 +12,12 @@ from gist_core.highlight import dropped, escape, mark, marked_slices, only, page
 from gist_core.memory.compaction import Compaction
 from gist_core.memory.counting import TurnCounter
 from gist_core.memory.gist import Piece
+from gist_core.memory.layout import Layout
 from gist_core.memory.policy import MemoryPolicy
 from gist_core.memory.turns import ToolCall, Turn, with_id
 from gist_core.passage import merge_spans
 
-_JSON_PART = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{},:]|[^\s\[\]{},:"]+')
-_DEEPEST = 2  # so deep the values of a JSON text have lines of their own
-_AFTER = {",": ", ", ":": ": "}
+_SHORT = 60  # characters of a call's arguments that stay on its line
 
 _STYLE = """
 .gist-bars { display: grid; grid-template-columns: auto minmax(0, 1fr) auto; gap: .4rem .7rem; align-items: center;
@@ -35,8 +32,9 @@ _STYLE = """
 .gist-run h3 { font-size: .9rem; margin: .9rem 0 .5rem; }
 .gist-turn { margin-bottom: .8rem; }
 .gist-run .gist-turn:last-child { margin-bottom: 0; }
-.gist-turn > header > .gist-is { margin-left: auto; padding: 0 .5rem; border: 1px solid; border-radius: 1rem;
-  font-size: .8rem; }
+.gist-id { font-weight: 400; opacity: .68; overflow-wrap: anywhere; }
+.gist-turn > header { gap: .2rem .6rem; }
+.gist-turn > header > .gist-is { padding: 0 .5rem; border: 1px solid; border-radius: 1rem; font-size: .8rem; }
 .gist-is.gist-pinned { background: rgba(54,130,220,.28); }
 .gist-is.gist-gisted { background: rgba(255,193,7,.36); }
 .gist-turn > .gist-text, .gist-code { padding: .6rem .8rem; max-height: 32rem; overflow-y: auto; }
@@ -124,16 +122,15 @@ class _Shown:
         turn = self._turns[position]
         if position in self._verbatim:
             return self._article(turn, "pinned" if turn.pinned else "verbatim", _whole(turn, escape))
-        return f'<div class="gist-lost">{self._article(turn, "left out", _whole(turn, dropped), " &rarr; 0")}</div>'
+        return f'<div class="gist-lost">{self._article(turn, "dropped", _whole(turn, dropped), " &rarr; 0")}</div>'
 
     def _article(self, turn: Turn, state: str, body: Iterator[str], tokens_out: str = "") -> str:
-        names = (f'<bdi class="gist-name">{escape(name)}</bdi>' for name in (turn.role, turn.name, turn.id) if name)
-        notes = (f'<p class="gist-note">{escape(note)}</p>' for note in _notes(turn))
+        names = "".join(f'<bdi class="gist-name">{escape(it)}</bdi>' for it in (turn.role, turn.name) if it)
+        notes = "".join(f'<p class="gist-note">{escape(note)}</p>' for note in _notes(turn))
         return (
-            f'<article class="gist-result gist-turn"><header>{"".join(names)}'
-            f"<span>{self._counter.turn(turn):,}{tokens_out} tokens</span>"
-            f'<span class="gist-is gist-{state.replace(" ", "-")}">{state}</span></header>{"".join(notes)}{"".join(body)}'
-            "</article>"
+            f'<article class="gist-result gist-turn"><header>{names}<span class="gist-is gist-{state}">{state}</span>'
+            f'<bdi class="gist-id">{escape(turn.id)}</bdi><span>{self._counter.turn(turn):,}{tokens_out} tokens</span>'
+            f"</header>{notes}{''.join(body)}</article>"
         )
 
 
@@ -168,50 +165,31 @@ def _whole(turn: Turn, how: Callable[[str], str]) -> Iterator[str]:
 
 def _marked(turn: Turn, pieces: Sequence[Piece]) -> Iterator[str]:
     """A turn in a gist: what the gist holds of it is marked, where it stands."""
-    spans = merge_spans(span for piece in pieces for span in piece.spans or ())
     wholes = [piece.text for piece in pieces if piece.spans is None]  # calls, or a result's shortened JSON
     if turn.role == "tool" and wholes:
         yield from (_content(text, mark) for text in wholes)
         yield '<p class="gist-note">shortened from</p>'
-    if spans:
-        yield f'<div class="gist-text" dir="auto">{"".join(marked_slices(turn.content, spans))}</div>'
-    else:
-        yield _content(turn.content, dropped)
+    laid = Layout(turn.content)
+    kept = merge_spans(laid.span(span) for piece in pieces for span in piece.spans or () if span.start < span.end)
+    yield _block(laid, "".join(marked_slices(laid.text, kept)))
     for call in turn.tool_calls:
         yield _call(call, mark if f"{call.name}({call.arguments})" in wholes else dropped)
 
 
 def _content(text: str, how: Callable[[str], str]) -> str:
-    indented = _indented(text)
-    if indented is not None:
-        return f'<div class="gist-code" dir="ltr">{how(indented)}</div>'
-    return f'<div class="gist-text" dir="auto">{how(text)}</div>' if text else ""
+    laid = Layout(text)
+    return _block(laid, how(laid.text))
+
+
+def _block(laid: Layout, shown: str) -> str:
+    kind = 'class="gist-code" dir="ltr"' if laid.is_json else 'class="gist-text" dir="auto"'
+    return f"<div {kind}>{shown}</div>" if shown else ""
 
 
 def _call(call: ToolCall, how: Callable[[str], str]) -> str:
-    arguments = _indented(call.arguments) or call.arguments
-    shown = f'{how(f"{call.name}({arguments})")}<span class="gist-gap"> {escape(call.id)}</span>'
-    return f'<div class="gist-code" dir="ltr">calls {shown}</div>'
-
-
-def _indented(text: str) -> str | None:
-    """A JSON object or array over several lines, its values as they are written; None for any other text."""
-    if not text.lstrip().startswith(("{", "[")):
-        return None
-    try:
-        json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    out, depth, last = [], 0, ""
-    for part in _JSON_PART.findall(text):
-        opens, closes = part in ("{", "["), part in ("}", "]")
-        broken = (last in ("{", "[", ",") or closes) and depth <= _DEEPEST and not (closes and last in ("{", "["))
-        depth -= closes
-        out += ["\n", "  " * depth] if broken and last else []
-        out.append(part if part not in _AFTER else part + " ")
-        depth += opens
-        last = part
-    return "".join(out)
+    arguments = call.arguments if len(call.arguments) < _SHORT else Layout(call.arguments).text
+    shown = how(f"{call.name}({arguments})")
+    return f'<div class="gist-code" dir="ltr">calls {shown} <span class="gist-id">{escape(call.id)}</span></div>'
 
 
 __all__ = ["account", "to_page"]

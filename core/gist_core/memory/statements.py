@@ -66,7 +66,7 @@ def prepare(connection: Connection) -> None:
         connection.execute(sa.insert(_formats).values(id=1, version=FORMAT))
     elif version != FORMAT:
         raise ArchiveError(
-            f"The archive has the format {version}; this version of gist-compressor reads {FORMAT}.",
+            f"The archive {connection.engine.url.database} has the format {version}; this version reads {FORMAT}.",
             hint="Upgrade gist-compressor, or name another file.",
         )
 
@@ -104,7 +104,7 @@ def bodies_of(connection: Connection, conversation: str, ids: Sequence[str]) -> 
             .where(_turns.c.conversation == _key(conversation), _turns.c.turn.in_(some))
             .order_by(_turns.c.arrival)
         )
-        found.update((names[turn], body) for turn, body in connection.execute(query).tuples())
+        found.update((names[turn], body) for turn, body in connection.execute(query))
     return found
 
 
@@ -142,7 +142,7 @@ def _arrivals(connection: Connection, key: str, entries: Iterable[Entry]) -> dic
         query = sa.select(_turns.c.turn, _turns.c.digest, _turns.c.arrival).where(
             _turns.c.conversation == key, _turns.c.turn.in_(some)
         )
-        for turn, digest, arrival in connection.execute(query).tuples():
+        for turn, digest, arrival in connection.execute(query):
             found.setdefault(names[turn], {})[digest] = arrival
     return found
 

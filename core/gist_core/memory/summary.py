@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any
 
 from gist_core.compressor import TextCompressor
@@ -55,13 +56,14 @@ class Summarizer:
         """
         check_turns(turns)
         entries = [self._entry(turn, position) for position, turn in enumerate(turns)]
-        self._writer.pieces([entry for entry in entries if entry.gist is None])  # in one batch; remembered below
-        pieces = [piece for entry in entries for piece in self._pieces(entry)]
+        self._writer.pieces([entry for entry in entries if entry.gist is None], 0)  # in one batch; remembered below
+        starts = accumulate((entry.turns for entry in entries), initial=0)
+        pieces = [piece for entry, at in zip(entries, starts, strict=False) for piece in self._pieces(entry, at)]
         return self._writer.write(entries, pieces, self._tokens, shown=True).turn
 
     def _entry(self, turn: Turn, position: int) -> Entry:
         name = turn.gist.id if turn.gist else with_id(turn, position).id
         return Entry(turn, name, self._counter.turn(turn), "" if turn.gist else turn.digest, None)
 
-    def _pieces(self, entry: Entry) -> Sequence[Piece]:
-        return entry.gist.pieces if entry.gist else self._writer.pieces([entry])
+    def _pieces(self, entry: Entry, position: int) -> Sequence[Piece]:
+        return entry.gist.pieces if entry.gist else self._writer.pieces([entry], position)
