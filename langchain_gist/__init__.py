@@ -9,6 +9,7 @@ from langchain_gist.compressor import GistCompressor
 from langchain_gist.memory import (
     GistChatMessageHistory,
     GistEdit,
+    StoreArchive,
     compact_messages,
     gist_pre_model_hook,
     gist_rewrite_hook,
@@ -23,6 +24,7 @@ __all__ = [
     "GistCompressor",
     "GistEdit",
     "GistMiddleware",
+    "StoreArchive",
     "compact_messages",
     "gist_pre_model_hook",
     "gist_rewrite_hook",

@@ -49,7 +49,9 @@ def _set(words: str) -> frozenset[str]:
     return frozenset(words.split())
 
 
-_LETTER = r"[A-Za-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f\u0370-\u0373\u0386-\u03ff\u0400-\u0481\u048a-\u052f\u1e00-\u1fff]"
+_LETTER = (
+    r"[A-Za-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f\u0370-\u0373\u0386-\u03ff\u0400-\u0481\u048a-\u052f\u1e00-\u1fff]"
+)
 _UPPER = f"[{''.join(c for c in map(chr, range(0x1F00)) if unicodedata.category(c) == 'Lu')}]"
 _END = r"(?![A-Za-z0-9_])"  # behind a value; scripts without spaces may go on
 _APOSTROPHE = r"\s?['\u2019]"  # some transcripts set contractions apart: I 'll
@@ -58,7 +60,10 @@ _APOSTROPHE = r"\s?['\u2019]"  # some transcripts set contractions apart: I 'll
 _DAYNAME = r"(?i:(?:mon|tues|wednes|thurs|fri|satur|sun)day)"
 _DAY_SHORT = rf"(?:{_DAYNAME}s?|(?:Mon|Tues?|Wed|Thu(?:rs?)?|Fri|Sat|Sun)\b\.?)"
 _MONTH_LONG = r"(?i:january|february|april|june|july|september|october|november|december)|August"
-_MONTH = rf"(?:{_MONTH_LONG}|(?:May|(?i:march|august|jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec))\b\.?)"
+_MONTH = (
+    rf"(?:{_MONTH_LONG}|(?:May|(?i:march|august))\b"
+    r"|(?i:jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec)\b(?:\.(?=,?\s\d))?)"
+)
 _YEAR = r"(?:1[0-9]|20)\d\d(?!\d)"
 _DAY = r"\d{1,2}(?:st|nd|rd|th)?(?![\d:])"
 _HALF = r"(?:[aApP]\.[mM]\.|[aApP][mM])(?!\w)"
@@ -71,7 +76,10 @@ _AT = rf"(?:(?:,?\s(?:(?:at|around|by|from|before|after|until)\s)?){_CLOCK})?"
 _MONTHLY = rf"(?:{_MONTH}|may)\s(?:the\s)?{_DAY}(?:,?\s{_YEAR})?|{_MONTH},?\s(?:of\s)?{_YEAR}"
 _DAILY = rf"{_DAY}\s(?:of\s)?{_MONTH}(?:,?\s{_YEAR})?"
 _DAY_OF = rf"(?:(?:the\s)?{_DAILY}|{_MONTHLY}|(?:the\s)?\d{{1,2}}(?:st|nd|rd|th))"
-_WEEKLY = rf"{_DAYNAME}s?(?!\w)(?:\s(?:morning|afternoon|evening|night))?(?:,?\s{_DAY_OF})?|{_DAY_SHORT},?\s(?:{_DAY_OF}|(?:at\s)?{_CLOCK})"
+_WEEKLY = (
+    rf"{_DAYNAME}s?(?!\w)(?:\s(?:morning|afternoon|evening|night))?(?:,?\s{_DAY_OF})?"
+    rf"|{_DAY_SHORT},?\s(?:{_DAY_OF}|(?:at\s)?{_CLOCK})"
+)
 _DATES = {
     "digit": (
         rf"\d{{4}}(?P<sep>[-/.])\d{{1,2}}(?P=sep)\d{{1,2}}(?!\d)(?:[T\s]{_CLOCK})?",
@@ -84,26 +92,28 @@ _DATES = {
     ),
     "letter": (
         rf"(?:(?i:next|last|this|every|each)\s)?(?:{_MONTHLY}|{_WEEKLY}){_AT}",
-        rf"(?:(?i:next|last|this|every|each)\s)?(?:{_MONTH_LONG}|March(?=\W)){_END}|(?:(?<=\bin\s)|(?<=\bsince\s)|(?<=\buntil\s))May\b",
+        rf"(?:(?i:next|last|this|every|each)\s)?(?:{_MONTH_LONG}|March){_END}"
+        rf"|(?:(?<=\bin\s)|(?<=\bsince\s)|(?<=\buntil\s))May\b",
         rf"(?i:today|tomorrow|tonight|yesterday)(?:\s(?:morning|afternoon|evening|night))?,?\s(?:(?:at|around|by)\s)?{_CLOCK}",
         rf"(?i:noon|midnight){_END}|Q[1-4]\s{_YEAR}",
     ),
 }
 
 # Identifiers.
-_FILE = _any("py js ts json csv tsv txt md pdf docx? xlsx? pptx? png jpe?g gif svg html? css xml ya?ml toml ini log zip")
+_FILE = _any(
+    "py js ts json csv tsv txt md pdf docx? xlsx? pptx? png jpe?g gif svg html? css xml ya?ml toml ini log zip"
+)
 _HOST = _any("com org net edu gov io ai dev app co info")
 _HEX = r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"
 _STEP = r"[\w+@%~-]++(?:\.[\w+@%~-]++)*+"
-_NO_KEY = r"(?!['\"]\s{0,3}:)"  # a key of JSON tells nothing
 _IDENTIFIERS = {
-    "word": (  # begin with a letter or a digit
+    "word": (  # begin with a letter or a digit; the last one leaves out the keys of JSON unless they hold a number
         r"(?:https?|ftp|file|s3|gs)://[^\s<>\"\u3000-\u303f\uff00-\uffef]*[^\s<>\"\u3000-\u303f\uff00-\uffef.,;:!?)\]}']",
         r"(?<![\w.+-])[\w.+-]{1,64}+@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,8}",
         rf"(?<![\w./-])[A-Za-z]:[/\\](?:{_STEP}[/\\])*+{_STEP}",
         rf"(?<![\w./@+%~-])(?:{_STEP}/)++(?<=/)[\w-]{{1,80}}+\.{_FILE}{_END}",
         rf"(?<![\w./@-])[\w-]{{1,80}}(?:\.[\w-]{{1,80}}){{0,3}}\.(?:{_FILE}|{_HOST}(?:\.[a-z]{{2}})?){_END}(?:/[^\s<>\"]*[\w/])?",
-        rf"[A-Za-z0-9]++(?:_++[A-Za-z0-9]++)++(?!\w)(?:(?<=\d{{3}})|{_NO_KEY})",
+        r"[A-Za-z0-9]++(?:_++[A-Za-z0-9]++)++(?!\w)(?:(?<=\d{3})|(?!['\"]\s{0,3}:))",
     ),
     "digit": (
         _HEX + _END,
@@ -115,7 +125,7 @@ _IDENTIFIERS = {
     "digit_late": (r"0x[0-9a-fA-F]++" + _END + r"|\d++[A-Z][A-Za-z]{0,4}" + _END,),
     "letter": (
         _HEX + _END,
-        r"[A-Za-z]++\d[A-Za-z0-9]*+(?:[.-](?=[A-Za-z]*+\d)[A-Za-z0-9]++){0,8}+" + _END + _NO_KEY,
+        rf"(?![a-z]++\d{{1,2}}['\"]\s{{0,3}}:)[A-Za-z]++\d[A-Za-z0-9]*+(?:[.-](?=[A-Za-z]*+\d)[A-Za-z0-9]++){{0,8}}+{_END}",
         r"[A-Z]++-(?=[A-Z-]{0,20}\d)[A-Z0-9]++(?:-[A-Z0-9]++){0,8}+" + _END,
     ),
     "sign": (
@@ -129,7 +139,7 @@ _IDENTIFIERS = {
 
 # Numbers.
 _COUNT = r"\d++(?:,\d{3}(?!\d))*+(?:\.\d++)?+(?:[eE][+-]?\d++(?!\w))?+"
-_NUMBER = rf"{_COUNT}(?:[ ]?[/x\u00d7\u2013-][ ]?{_COUNT})?+"
+_NUMBER = rf"{_COUNT}(?:(?:[/x\u00d7\u2013-]|[ ][x\u00d7\u2013-][ ]){_COUNT})?+"
 _UNIT_WORD = (
     r"(?:(?:hundred|thousand|million|billion|trillion|dozen)(?:\s(?:dollars|euros|pounds|people|years))?"
     r"|seconds?|minutes?|mins?|hours?|hrs?|days?|nights?|weeks?|months?|years?|decades?|degrees?(?:\s(?:Celsius|Fahrenheit))?"
@@ -173,26 +183,27 @@ _NAME = (
 )
 # Capitalised, yet no part of the name that follows: wherever they stand, or where they begin a sentence.
 _FUNCTION = _set(
-    "a an the this that these those it its he she they we you i my your his her our their me him them who whom whose what "
-    "when where why which how there here and or but so yet nor if as because since while although though unless until "
-    "then than in on at for from with by to of into onto about after before between through during without within "
-    "under near via per is are was were be been am do does did has have had can could will would shall should may "
-    "might must not no yes oh ah hey hi hello please thanks thank also just"
+    "a an the this that these those it its he she they we you i my your his her our their me him them who whom "
+    "whose what when where why which how there here and or but so yet nor if as because since while although though "
+    "unless until then than in on at for from with by to of into onto about after before between through during "
+    "without within under near via per is are was were be been am do does did has have had can could will would "
+    "shall should may might must not no yes oh ah hey hi hello please thanks thank also just"
 )
 _COMMON = _FUNCTION | _set(
-    "yeah yep yup nope nah ok okay aw uh um umm hmm hm huh wow ooh oops ouch ha haha hahaha lol lmao omg wtf btw fyi imo "
-    "imho idk tbh asap rsvp ps yo bye goodbye cheers thx sorry pls well now maybe perhaps sure right alright all any some "
-    "each every both either neither many much more most few other another such same only even still too very really "
-    "actually basically honestly anyway however therefore thus meanwhile instead finally first second third next last "
-    "again later soon once today tomorrow yesterday tonight never always often sometimes usually let lets go going get "
-    "got give given take make see look know think say said says tell told ask call come like love want need try keep put "
-    "send show find check use remember remind confirm cancel book great good nice cool awesome amazing perfect fine "
-    "congrats congratulations happy dear welcome god gosh jesus damn dude man guys bro pm tv true false null none nan n "
-    "note summary total yours sincerely regards over up down out off based according regarding despite besides "
-    "unfortunately fortunately hopefully absolutely definitely certainly exactly totally probably especially currently "
-    "recently speaking looking being having making getting doing using one two three four five six seven eight nine ten "
-    "mon tue tues wed thu thur thurs fri sat sun jan feb mar apr jun jul aug sep sept oct nov dec march may august "
-    "didn doesn isn aren wasn weren wouldn couldn shouldn haven hasn hadn"
+    "yeah yep yup nope nah ok okay aw uh um umm hmm hm huh wow ooh oops ouch ha haha hahaha lol lmao omg wtf btw "
+    "fyi imo imho idk tbh asap rsvp ps yo bye goodbye cheers thx sorry pls well now maybe perhaps sure right "
+    "alright all any some each every both either neither many much more most few other another such same only even "
+    "still too very really actually basically honestly anyway however therefore thus meanwhile instead finally "
+    "first second third next last again later soon once today tomorrow yesterday tonight never always often "
+    "sometimes usually let lets go going get got give given take make see look know think say said says tell told "
+    "ask call come like love want need try keep put send show find check use remember remind confirm cancel book "
+    "great good nice cool awesome amazing perfect fine congrats congratulations happy dear welcome god gosh jesus "
+    "damn dude man guys bro pm tv true false null none nan n note summary total yours sincerely regards over up "
+    "down out off based according regarding despite besides unfortunately fortunately hopefully absolutely "
+    "definitely certainly exactly totally probably especially currently recently speaking looking being having "
+    "making getting doing using one two three four five six seven eight nine ten mon tue tues wed thu thur thurs "
+    "fri sat sun jan feb mar apr jun jul aug sep sept oct nov dec march may august didn doesn isn aren wasn weren "
+    "wouldn couldn shouldn haven hasn hadn"
 )
 
 
@@ -253,9 +264,9 @@ _CUES = {
         r"(?:the|our|my|final)\s(?:plan|decision|choice)\s(?:is|was)|that\sworks(?=\s(?:for|with)|\s?[.,!])",
     ),
     FactKind.PROMISE: (
-        rf"{_I_WILL}(?!\s(?:take\sthe|bet\b|say\b|never\sknow|be\shonest|admit))|(?:i|we)\swo(?:n['\u2019]?t|\sn['\u2019]t)",
+        rf"{_I_WILL}(?!\s(?:need\b|have\sto\b|bet\b|say\b|never\sknow|be\shonest|admit))|(?:i|we)\swo(?:n['\u2019]?t|\sn['\u2019]t)",
         rf"(?:i{_APOSTROPHE}m|i\sam|we{_APOSTROPHE}re|we\sare)\s(?:gon\s?na|going\sto)\s(?!the\b|a\b|my\b|be\shonest)",
-        r"remind\s(?:me|us|him|her|them|you)|(?:do\s?n['\u2019]?t|do\snot|never|not\sto)\sforget|make\ssure\s(?:to|you|we|i|that)",
+        r"remind\s(?:me|us|him|her|them|you)|(?:do\s?n['\u2019]?t|do\snot|never|not\sto)\sforget|make\ssure\s(?:to|you)",
         r"(?:i|we)\spromised?|promise(?:d?\s(?:me|you|us|to|that)|\s?[.!])|you\shave\smy\sword|i\sowe\syou",
         r"(?:get|come|report)\sback\sto\s(?:you|me|us)|follow\sup\swith|keep\syou\s(?:posted|updated)|deadline|due\s(?:on|by)",
         rf"by\s(?:tomorrow|tonight|noon|midnight|eod\b|(?:the\s)?end\sof|next\s(?:week|month|year)|(?:next\s|this\s)?{_DAYNAME}"
@@ -270,13 +281,13 @@ _CUE = re.compile(
 _ASKS = re.compile(r"[?\uff1f\u061f][?!\uff1f\uff01]{0,8}[\"'\u201d\u2019\u300d)\]*_]{0,4}\Z")
 _MORE = r"(?:(?:oh|ah|well|so|hey|hi|hello|and|but|um+|uh|yeah|yes|no|wait|ok|okay|like|i\smean|or)[\s,.!]*+){0,3}+"
 _FILLER = re.compile(
-    rf"(?i)\W*+{_MORE}(?:right|you\sknow|ok|okay|yeah|yes|no|huh|eh|hm+|really|seriously|what|why|how|see|so|and|oh"
+    rf"(?i)\W*+{_MORE}(?:right|y(?:ou\s|\W)know|ok|okay|yeah|yes|no|huh|eh|hm+|really|seriously|what|why|how|see|so|and|oh"
     rf"|get\sit|got\sit|get\sme|know\swhat\si\s(?:mean|\W?m\ssaying)|you\ssee|is\sit|are\syou|do\syou|did\syou|isn\W?t\sit"
-    rf"|is\sthat\sso|who\sknows|who\scares|why\snot|what\sthe\s\w{{2,6}}|are\syou\s(?:kidding|serious|joking)(?:\sme)?"
+    rf"|is\sthat\sso|who\sknows|who\scares|why\snot|you\sknow\swhat|what\sthe\s\w{{2,6}}|are\syou\s(?:kidding|serious|joking)(?:\sme)?"
     rf"|(?:how|what)\s?\W?(?:s|\sare|\sis|re)?\s(?:up|it\sgoing|you(?:\sdoing)?|(?:and\s)?(?:about\s)?you)|you|guess\swhat)?"
     r"[\W_]*+"
 )
-_TAG = re.compile(r"(?i)[,.\u2026]\s(?:right|you\sknow|ok|okay|yeah|huh|eh|got\sit|alright)\s?\W{1,8}\Z")
+_TAG = re.compile(r"(?i)[,.\u2026]\s(?:right|y(?:ou\s|\W)know|ok|okay|yeah|huh|eh|got\sit|alright)\s?\W{1,8}\Z")
 _BEGINS_AFTER = frozenset(".!?\u2026\u3002\uff01\uff1f;|")
 _OPENERS = " \t\"'\u201c\u2018\u00ab([{*_#>\u2022-"
 _QUOTES = "\"'\u201c\u201d\u2018\u2019`"
@@ -337,7 +348,7 @@ def _bare(word: str) -> str:
 
 def _begins_sentence(text: str, start: int, end: int) -> bool:
     """Whether a single capitalised word may owe its capital to where it stands."""
-    if start and text[start - 1] in _QUOTES and text[end : end + 1] in _QUOTES and text[end : end + 1]:
+    if start > 0 and end < len(text) and text[start - 1] in _QUOTES and text[end] in _QUOTES:
         return False  # quoted alone, as in {"name": "Ann"}
     before = text[max(0, start - _BEFORE) : start].rstrip(_OPENERS)
     if not before:
@@ -352,7 +363,7 @@ def _sentences(text: str) -> Iterator[Fact]:
     cue = next(cues, None)
     for (start, end), segment_kind, _ in segments(text):
         kinds = set()
-        while cue and cue.start() < end:
+        while cue and cue.end() <= end:
             kinds.add(cue.lastgroup)
             cue = next(cues, None)
         if segment_kind in _PROSE and end - start <= MAX_SENTENCE and (kind := _kind(text, start, end, kinds)):

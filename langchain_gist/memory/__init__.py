@@ -11,6 +11,7 @@ from langchain_gist.memory.compact import compact_messages
 from langchain_gist.memory.edit import GistEdit
 from langchain_gist.memory.history import GistChatMessageHistory
 from langchain_gist.memory.hooks import gist_pre_model_hook, gist_rewrite_hook
+from langchain_gist.memory.store import StoreArchive
 from langchain_gist.memory.summarizer import gist_summarizer
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ __all__ = [
     "GistChatMessageHistory",
     "GistEdit",
     "GistMiddleware",
+    "StoreArchive",
     "compact_messages",
     "gist_pre_model_hook",
     "gist_rewrite_hook",

@@ -66,7 +66,7 @@ def _kind(block: Mapping[str, Any]) -> str:
 
 
 def _call(block: Mapping[str, Any]) -> ToolCall:
-    arguments = next((block[key] for key in ("args", "input", "arguments") if key in block), {})
+    arguments: Any = next((block[key] for key in ("args", "input", "arguments") if key in block), {})
     text = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False, default=str)
     return ToolCall(str(block.get("call_id") or block.get("id") or ""), str(block.get("name", "")), text)
 

@@ -96,7 +96,7 @@ def _to_turn(message: BaseMessage) -> Turn:
     role = _role(message)
     content = read_content(message.content, calls=role == "assistant")
     calls, plain = _calls(message, content.calls)
-    name = _name(message, role)
+    name = _name(message)
     left_out = {"id"} | (set() if isinstance(message, ChatMessage) else {"name"})
     left_out |= {"content"} if isinstance(message.content, str) else set()
     left_out |= {"tool_call_id"} if message.type == "tool" else set()
@@ -124,9 +124,11 @@ def _role(message: BaseMessage) -> Role:
     return "tool" if isinstance(message, ToolMessage | FunctionMessage) else "user"
 
 
-def _name(message: BaseMessage, role: Role) -> str | None:
-    unknown = isinstance(message, ChatMessage) and role == "user" and message.role.lower() not in _ROLES
-    return message.role if unknown and message.name is None else message.name
+def _name(message: BaseMessage) -> str | None:
+    """Who speaks; the role where it is none that a turn can have."""
+    if isinstance(message, ChatMessage) and message.role.lower() not in _ROLES and message.name is None:
+        return message.role
+    return message.name
 
 
 def _answers(message: BaseMessage) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 from langchain_core.messages import BaseMessage
@@ -40,16 +41,14 @@ class Views:
 
     async def aview(self, messages: Sequence[BaseMessage], conversation: str) -> list[BaseMessage]:
         """As ``view``, off the event loop."""
-        compaction = await self.conversations.of(conversation).acompact(to_turns(messages))
-        return from_compaction(messages, compaction)
+        return await asyncio.to_thread(self.view, messages, conversation)
 
     def recall(self, query: str, tokens: int, conversation: str) -> Recall:
         """What a conversation's archive says on a question."""
-        return self.conversations.of(conversation).recall(query, self._budget(tokens))
+        return self.conversations.of(conversation).recall(
+            query, Budget(tokens=tokens, tokenizer=self.settings.tokenizer)
+        )
 
     async def arecall(self, query: str, tokens: int, conversation: str) -> Recall:
         """As ``recall``, off the event loop."""
-        return await self.conversations.of(conversation).arecall(query, self._budget(tokens))
-
-    def _budget(self, tokens: int) -> Budget:
-        return Budget(tokens=tokens, tokenizer=self.settings.tokenizer)
+        return await asyncio.to_thread(self.recall, query, tokens, conversation)

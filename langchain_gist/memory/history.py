@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Unpack
 
@@ -84,4 +85,4 @@ class GistChatMessageHistory(BaseChatMessageHistory):
     async def aclear(self) -> None:
         """As ``clear``."""
         await self.inner.aclear()
-        self._views.conversations.forget(self._views.conversation)
+        await asyncio.to_thread(self._views.conversations.forget, self._views.conversation)

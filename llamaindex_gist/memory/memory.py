@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Unpack
 from uuid import uuid4
 
@@ -15,14 +15,15 @@ from gist_core.budget import Budget
 from gist_core.errors import InvalidInputError
 from gist_core.memory.archive import Archive, turn_from_text, turn_to_text
 from gist_core.memory.compactor import ConversationCompactor
-from gist_core.memory.conversations import Conversations
 from gist_core.memory.recall import Recall
 from gist_core.memory.turns import Turn
 from gist_core.settings import MemoryOptions, MemorySettings
+from llamaindex_gist.memory._live import HANDLE_KEY, Live
 from llamaindex_gist.memory._messages import to_messages, to_turns, turn_to_message
 from llamaindex_gist.memory._settings import SharedSettings, append, dispatcher
 
 _SAVED_KEY = "conversation"
+_NOT_SAVED: Mapping[str, Any] = {}
 
 
 class GistMemory(SharedSettings, BaseMemory):
@@ -34,9 +35,10 @@ class GistMemory(SharedSettings, BaseMemory):
     and its results stay together. ``get_all`` gives every message, ``recall`` what they say on a question. What an
     agent adds, its system prompt and its tools, comes on top of ``high_water``.
 
-    Async methods work off the event loop. Copies share the conversation. Without an ``archive`` the conversation goes
-    along in serialized form; with one it is found again by ``session_id``, and ``from_dict(data, archive=...)`` takes
-    the archive again, as ``model`` and ``tokenizer`` where they are objects.
+    Async methods work off the event loop. Copies share the conversation, and so does what comes back from a dump while
+    the memory lives in the process: workflows dump their context. In another process the conversation comes from the
+    dump, or from the ``archive`` by its ``session_id``: ``from_dict(data, archive=...)`` takes it again, as ``model`` and
+    ``tokenizer`` where they are objects.
 
     Example:
         >>> memory = GistMemory.from_defaults(high_water=8_000)  # doctest: +SKIP
@@ -52,19 +54,30 @@ class GistMemory(SharedSettings, BaseMemory):
     low_water: int | None = Field(None, description="Tokens it is compacted to; half of high_water if not given.")
     keep_last: int = Field(6, description="So many messages at the end stay word for word.")
 
-    _conversations: Conversations = PrivateAttr()
+    _live: Live = PrivateAttr()
 
     if not TYPE_CHECKING:  # type checkers read the fields; errors of the settings stay what they are: GistErrors
 
         def __init__(self, **data: Any) -> None:
             data.pop("class_name", None)  # LlamaIndex writes it into every dump
-            saved = data.pop(_SAVED_KEY, None)
-            super().__init__(**data)
-            self._conversations = MemorySettings.of(self).conversations(self.archive)
-            if saved:
-                turns = [turn_from_text(text) for text in saved["turns"]]
-                self._conversations.archive.add(self.session_id, turns, saved["view"])
-            self._session()
+            saved = data.pop(_SAVED_KEY, _NOT_SAVED)
+            live = Live.of(data.pop(HANDLE_KEY, None), data)
+            super().__init__(**(live.fields if live else data))
+            self._live = live or self._begin(saved)
+
+    def _begin(self, saved: Mapping[str, Any] | None) -> Live:
+        """State of its own, with what a dump holds of a conversation."""
+        if saved is None and self.archive is None:
+            raise InvalidInputError(
+                "This memory kept its messages in an archive, which is not in the dump.",
+                hint="Pass it again: from_dict(data, archive=...).",
+            )
+        conversations = MemorySettings.of(self).conversations(self.archive)
+        if saved:
+            turns = [turn_from_text(text) for text in saved["turns"]]
+            conversations.archive.add(self.session_id, turns, saved["view"])
+        conversations.of(self.session_id)  # a session without a name fails here
+        return Live(self.__dict__, conversations)
 
     @classmethod
     def class_name(cls) -> str:
@@ -137,7 +150,7 @@ class GistMemory(SharedSettings, BaseMemory):
 
     def reset(self) -> None:
         """Forgets the conversation, in the archive too."""
-        self._conversations.forget(self.session_id)
+        self._live.conversations.forget(self.session_id)
 
     @dispatcher.span
     def recall(self, query: str, tokens: int = 1_000) -> Recall:
@@ -157,35 +170,35 @@ class GistMemory(SharedSettings, BaseMemory):
         return await asyncio.to_thread(self.recall, query, tokens)
 
     def _session(self) -> ConversationCompactor:
-        return self._conversations.of(self.session_id)
+        return self._live.conversations.of(self.session_id)
 
     def _originals(self) -> list[Turn]:
-        return self._conversations.archive.turns(self.session_id)
+        return self._live.conversations.archive.turns(self.session_id)
 
     def _without_gist(self, turn: Turn) -> list[Turn]:
         """A gist's originals; the text of one that comes from another conversation."""
         if turn.gist is None:
             return [turn]
         try:
-            originals = self._conversations.archive.get(self.session_id, turn.gist.turns)
+            originals = self._live.conversations.archive.get(self.session_id, turn.gist.turns)
         except InvalidInputError:
             return [Turn("user", turn.content)]
         return to_turns(map(turn_to_message, originals))  # their places in the conversation, and ids, may be others now
 
-    def _saved(self) -> dict[str, Any]:
-        """The conversation as JSON data."""
-        view = self._conversations.archive.saved_view(self.session_id)
+    def _saved(self) -> dict[str, Any] | None:
+        """The conversation as JSON data, unless a given archive has it."""
+        if self.archive is not None:
+            return None
+        view = self._live.conversations.archive.saved_view(self.session_id)
         return {"turns": [turn_to_text(turn) for turn in self._originals()], "view": view}
 
     @model_serializer(mode="wrap")
     def custom_model_dump(self, handler: SerializerFunctionWrapHandler, info: SerializationInfo) -> dict[str, Any]:
         """The settings; the conversation too where no archive was given."""
-        data: dict[str, Any] = {**handler(self), "class_name": self.class_name()}
-        return data if self.archive is not None else {**data, _SAVED_KEY: self._saved()}
+        return {**self._live.dump(handler(self)), _SAVED_KEY: self._saved(), "class_name": self.class_name()}
 
     def __reduce__(self) -> tuple[Any, ...]:
-        saved = {} if self.archive is not None else {_SAVED_KEY: self._saved()}
-        return _restore, (type(self), {**self.__dict__, **saved})
+        return _restore, (type(self), {**self.__dict__, _SAVED_KEY: self._saved()})
 
 
 def _restore(cls: type[GistMemory], data: dict[str, Any]) -> GistMemory:

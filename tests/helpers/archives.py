@@ -92,6 +92,27 @@ def write_as(path: str, writer: str, count: str) -> None:
         add_numbered(archive, "chat", writer, int(count))
 
 
+def open_at_once(folder: str, files: str, writers: str) -> None:
+    """New files, each opened by several processes at the same moment."""
+    failed = 0
+    for file in range(int(files)):
+        ready, start = os.pipe()
+        children = []
+        for writer in range(int(writers)):
+            child = os.fork()
+            if child == 0:
+                os.close(start)
+                os.read(ready, 1)  # until the parent closes its end, for all at once
+                with SqlArchive(f"{folder}/{file}.db") as archive:
+                    archive.add("chat", [Turn("user", "text", id=str(writer))])
+                os._exit(0)
+            children.append(child)
+        os.close(ready)
+        os.close(start)
+        failed += sum(os.waitpid(child, 0)[1] != 0 for child in children)
+    sys.exit(f"{failed} writers failed" if failed else 0)
+
+
 def fork_while_writing(path: str, forks: str) -> None:
     """Children use the archive of their parent while a thread of the parent writes."""
     archive = SqlArchive(path)

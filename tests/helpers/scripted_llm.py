@@ -49,7 +49,8 @@ class ScriptedLLM(FunctionCallingLLM):
     def chat(self, messages, **_):
         check_prompt(messages, self.limit)
         self._prompts.append([message.model_copy() for message in messages])
-        return ChatResponse(message=self._script(messages))
+        message = self._script(messages)
+        return ChatResponse(message=message, delta=message.content)
 
     async def achat(self, messages, **_):
         return self.chat(messages)
@@ -94,10 +95,11 @@ def calls(message):
 
 
 def prompt_tokens(messages):
-    """What a prompt costs, frames and calls of tools included."""
+    """What a prompt costs, with calls of tools and what frames them and messages."""
     count = token_counter("o200k_base").count
-    texts = [part for m in messages for part in (m.content or "", *(" ".join(call) for call in calls(m)))]
-    return sum(map(count, texts)) + 4 * len(messages)
+    texts = [part for m in messages for call in calls(m) for part in call]
+    texts += [m.content or "" for m in messages] + [m.additional_kwargs.get("tool_call_id", "") for m in messages]
+    return sum(map(count, texts)) + 4 * len(messages) + 6 * sum(len(calls(m)) for m in messages)
 
 
 def check_prompt(messages, limit):
@@ -149,7 +151,8 @@ def price_of(item: str) -> str:
 
 def stock_of(item: str) -> str:
     """How many of an item are in stock."""
-    return f"There are {int(item.removeprefix('item ')) * 7} of {item} in the warehouse of Graz. The next delivery is on Friday."
+    count = int(item.removeprefix("item ")) * 7
+    return f"There are {count} of {item} in the warehouse of Graz. The next delivery is on Friday."
 
 
 def question(number):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 import random
@@ -9,6 +10,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -32,7 +34,18 @@ def started(function: str, *arguments: str, **pipes: object) -> subprocess.Popen
     code = f"import sys; from tests.helpers.archives import {function}; {function}(*sys.argv[1:])"
     paths = os.pathsep.join([str(ROOT), str(ROOT / "core")])
     environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen([sys.executable, "-c", code, *arguments], env=environment, cwd=ROOT, text=True, **pipes)
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *arguments], env=environment, cwd=ROOT, text=True, start_new_session=True, **pipes
+    )
+
+
+def exit_code(process: subprocess.Popen[str]) -> int:
+    """Waits for it; one that hangs is ended, with what it started."""
+    try:
+        return process.wait(timeout=120)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def is_sound(path: Path) -> bool:
@@ -71,7 +84,7 @@ class Nursery:
         assert self._process.stdout is not None
         self._process.stdin.close()
         self._process.stdout.close()
-        assert self._process.wait() == 0
+        assert exit_code(self._process) == 0
 
 
 @pytest.fixture
@@ -128,7 +141,7 @@ def test_a_kill_does_not_hurt_those_who_are_writing_too(nursery, tmp_path):
         with SqlArchive(path) as archive:
             check_whole(archive, f"kill {kills}", reported)
         kills += 1
-    assert other.wait() == 0
+    assert exit_code(other) == 0
     with SqlArchive(path) as archive:
         assert [turn.id for turn in archive.turns("chat")] == [f"other-{n}" for n in range(150)]
     assert is_sound(path)
@@ -138,7 +151,7 @@ def test_a_kill_does_not_hurt_those_who_are_writing_too(nursery, tmp_path):
 def test_processes_that_open_a_new_file_at_once_lose_nothing(tmp_path):
     path = tmp_path / "chats.db"
     writers = [started("write_as", str(path), f"writer {number}", "100") for number in range(2)]
-    assert [writer.wait() for writer in writers] == [0, 0]
+    assert [exit_code(writer) for writer in writers] == [0, 0]
     with SqlArchive(path) as archive:
         found = archive.turns("chat")
         assert len(found) == 200
@@ -149,11 +162,20 @@ def test_processes_that_open_a_new_file_at_once_lose_nothing(tmp_path):
     assert is_sound(path)
 
 
-def test_archives_that_open_a_new_file_at_the_same_moment_all_work(tmp_path):
-    for attempt in range(20):
-        path = tmp_path / f"{attempt}.db"
+@needs_fork
+def test_processes_that_open_a_new_file_at_the_same_moment_all_work(tmp_path):
+    assert exit_code(started("open_at_once", str(tmp_path), "25", "6")) == 0
+    for file in range(25):
+        with SqlArchive(tmp_path / f"{file}.db") as archive:
+            assert sorted(turn.id for turn in archive.turns("chat")) == list("012345")
 
-        def use(number: int, path: Path = path) -> None:
+
+def test_threads_that_open_a_new_file_at_the_same_moment_all_work(tmp_path):
+    for attempt in range(10):
+        path, start = tmp_path / f"{attempt}.db", threading.Barrier(6)
+
+        def use(number: int, path: Path = path, start: threading.Barrier = start) -> None:
+            start.wait()
             with SqlArchive(path) as archive:
                 archive.add("chat", say("text", str(number)))
 
@@ -166,7 +188,7 @@ def test_archives_that_open_a_new_file_at_the_same_moment_all_work(tmp_path):
 @needs_fork
 def test_forks_while_the_archive_is_open_and_in_use_lose_nothing(tmp_path):
     path = tmp_path / "chats.db"
-    assert started("fork_while_writing", str(path), "8").wait() == 0
+    assert exit_code(started("fork_while_writing", str(path), "8")) == 0
     with SqlArchive(path) as archive:
         ids = {turn.id for turn in archive.turns("chat")}
         written = [int(turn.id) for turn in archive.turns("thread")]

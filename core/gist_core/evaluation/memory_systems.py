@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from gist_core.budget import Budget
 from gist_core.compressor import TextCompressor
+from gist_core.errors import BudgetTooSmallError
 from gist_core.evaluation.memory_baselines import Shown
 from gist_core.evaluation.memory_sets import Chat, Question, said, turn_counter
 from gist_core.evaluation.runner import TOKENIZER
@@ -45,10 +47,14 @@ class GistMemory:
         return _shown(self._made(chat, budget)[1])
 
     def turn_by_turn(self, chat: Chat, budget: int) -> Shown:
-        """The view after the turns came one by one, compacted to the budget whenever a third above it."""
+        """The view after the turns came one by one, compacted to the budget whenever a third above it.
+
+        Where the last turns alone are above that for a moment, the view waits until they have moved on.
+        """
         memory = ConversationCompactor(_policy(chat, budget, budget * 4 // 3), compressor=self._compressor)
         for turn in chat.turns:
-            memory.append(turn)
+            with suppress(BudgetTooSmallError):
+                memory.append(turn)
         last = ConversationCompactor(_policy(chat, budget, budget), compressor=self._compressor)
         return _shown(last.compact(memory.view().turns))
 

@@ -8,7 +8,7 @@ from bisect import bisect_right
 from itertools import accumulate, pairwise
 
 _PART = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{},:]|[^\s\[\]{},:"]+')
-_DEEPEST = 2  # values nested deeper share a line
+_DEEPEST = {"{": 2, "[": 1}  # values nested deeper share a line: an array is a table of rows
 _OPEN, _CLOSE = ("{", "["), ("}", "]")
 
 
@@ -53,12 +53,12 @@ def _is_json(text: str) -> bool:
 
 def _blanks(parts: list[str]) -> list[str]:
     """What stands before each part of a JSON text."""
-    blanks, depth = [""], int(parts[0] in _OPEN)
+    blanks, depth, deepest = [""], int(parts[0] in _OPEN), _DEEPEST.get(parts[0], 0)
     for last, part in pairwise(parts):
         closes = part in _CLOSE
         broken = last in _OPEN or last == "," or closes
         empty = closes and last in _OPEN
-        if broken and depth <= _DEEPEST and not empty:
+        if broken and depth <= deepest and not empty:
             blanks.append("\n" + "  " * (depth - closes))
         else:
             blanks.append(" " if last in (",", ":") else "")
