@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
 from langchain_core.messages import BaseMessage
 from langchain_core.runnables import RunnableConfig
@@ -26,9 +27,9 @@ class Views:
     """
 
     def __init__(self, settings: MemorySettings, archive: Archive | None = None, conversation: str = "default") -> None:
-        self.settings = settings
+        self.settings = replace(settings, model=settings.compressor())  # one model for all that is built from them
         self.conversation = conversation
-        self.conversations = settings.conversations(archive)
+        self.conversations = self.settings.conversations(archive)
 
     def thread(self, config: RunnableConfig | None = None) -> str:
         """The conversation a config names by its thread, or the runnable that is running; else the default."""

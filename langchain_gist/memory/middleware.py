@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, Unpack
 
-from langchain.agents.middleware.types import AgentMiddleware, AgentState, ModelCallResult, ModelRequest, ModelResponse
-from langchain_core.messages import BaseMessage
+from langchain.agents.middleware.types import (
+    AgentMiddleware,
+    AgentState,
+    ModelCallResult,
+    ModelRequest,
+    ModelResponse,
+    ToolCallRequest,
+)
+from langchain_core.messages import BaseMessage, HumanMessage, ToolMessage
 from langchain_core.tools import BaseTool
+from langgraph.types import Command
 
 from gist_core.memory.archive import Archive
 from gist_core.settings import MemoryOptions, MemorySettings
-from langchain_gist.memory._recall_tool import recall_tool
+from langchain_gist.memory._recall_tool import RECALL_TOOL, recall_tool
+from langchain_gist.memory._results import ResultShortener
 from langchain_gist.memory._views import Views
+
+ToolResult = ToolMessage | Command[Any]
 
 
 class GistMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
@@ -21,9 +33,10 @@ class GistMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
     The system prompt counts towards ``high_water``, the tools' definitions come on top. State is kept for each thread:
     give agents that serve several conversations a ``thread_id``.
 
-    With ``tool_output_tokens`` a tool's longer result is shortened before it enters the state. The original goes into
-    the archive; the shortened message's ``additional_kwargs["gist_original"]`` holds its ``conversation`` and ``id``
-    there. Commands, and results that are not text alone, are left as they are.
+    With ``tool_output_tokens`` a tool's longer result is shortened, around the user's last message, before it enters
+    the state. The original goes into the archive, into a conversation of its own, ``<thread>/tool-results``; the
+    shortened message's ``additional_kwargs["gist_original"]`` holds its ``conversation`` and ``id`` there. Commands,
+    and results that are not text alone, are left as they are.
 
     Args:
         tool_output_tokens: Most tokens of a tool's result; None leaves results alone.
@@ -52,6 +65,7 @@ class GistMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
     ) -> None:
         super().__init__()
         self._views = Views(MemorySettings(**settings), archive, conversation)
+        self._shorten = None if tool_output_tokens is None else ResultShortener(tool_output_tokens, self._views)
         self.archive = self._views.conversations.archive
 
     def recall_tool(self, tokens: int = 1_000) -> BaseTool:
@@ -76,6 +90,22 @@ class GistMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         messages = _prompt(request)
         return await handler(_with_view(request, await self._views.aview(messages, self._views.thread())))
 
+    def wrap_tool_call(self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], ToolResult]) -> ToolResult:
+        """Shortens what the tool returns."""
+        return self._result(request, handler(request))
+
+    async def awrap_tool_call(
+        self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], Awaitable[ToolResult]]
+    ) -> ToolResult:
+        """As ``wrap_tool_call``, off the event loop."""
+        result = await handler(request)
+        return result if self._shorten is None else await asyncio.to_thread(self._result, request, result)
+
+    def _result(self, request: ToolCallRequest, result: ToolResult) -> ToolResult:
+        if self._shorten is None or not isinstance(result, ToolMessage) or request.tool_call["name"] == RECALL_TOOL:
+            return result
+        return self._shorten(result, _asked(request.state), self._views.thread(request.runtime.config))
+
 
 def _prompt(request: ModelRequest[Any]) -> list[BaseMessage]:
     """All messages of a call, the system's first, which a request holds apart."""
@@ -86,3 +116,9 @@ def _prompt(request: ModelRequest[Any]) -> list[BaseMessage]:
 def _with_view(request: ModelRequest[Any], view: list[BaseMessage]) -> ModelRequest[Any]:
     messages: list[Any] = [message for message in view if message is not request.system_message]
     return request.override(messages=messages)
+
+
+def _asked(state: Any) -> str | None:
+    """What the user said last."""
+    messages = state["messages"] if isinstance(state, dict) else getattr(state, "messages", [])
+    return next((message.text for message in reversed(messages) if isinstance(message, HumanMessage)), None)

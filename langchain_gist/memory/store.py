@@ -82,10 +82,11 @@ class StoreArchive:
                 draft = _Draft(_order(after=record.value["last"] if record else 0))
                 for turn, body, item in zip(turns, bodies, known, strict=True):
                     draft.enter(turn, body, item.value["versions"] if item else [])
-                ops = draft.ops(here)
-                if draft.bodies:
+                ops = draft.turns(here)
+                if ops:
                     value = {"name": to_ascii(conversation), "last": draft.order}
                     ops.append(PutOp(self._index, key, value, index=False))
+                ops += draft.ids(here)
             if view is not None:
                 ops.append(PutOp(here.top, "view", {"view": to_ascii(view)}, index=False))
             self._write(ops)
@@ -104,6 +105,8 @@ class StoreArchive:
             latest = {name: item.value["versions"][-1][1] for name, item in zip(ids, known, strict=True) if item}
             items = self._items([(here.turns, key) for key in latest.values()])
         found = {name: item.value["turn"] for name, item in zip(latest, items, strict=True) if item}
+        if len(found) < len(set(ids)):  # also where an add was cut off between its turns and their ids
+            found = {turn.id: turn_to_text(turn) for turn in self.turns(conversation)} | found
         return turns_of(conversation, ids, found)
 
     def turns(self, conversation: str) -> list[Turn]:
@@ -236,18 +239,21 @@ class _Draft:
             return
         self.versions[turn.id] = [*(version for version in versions if version is not same), same]
 
-    def ops(self, here: _Place) -> list[PutOp]:
+    def turns(self, here: _Place) -> list[PutOp]:
         from langgraph.store.base import PutOp
 
         size = len(self.bodies)
-        turns = [
+        return [
             PutOp(here.turns, key, {"turn": body, "digest": digest, "of": size}, index=False)
             for key, (digest, body) in self.bodies.items()
         ]
-        ids = [
+
+    def ids(self, here: _Place) -> list[PutOp]:
+        from langgraph.store.base import PutOp
+
+        return [
             PutOp(here.ids, _key(name), {"versions": versions}, index=False) for name, versions in self.versions.items()
         ]
-        return turns + ids
 
 
 def _whole(items: Iterable[Item]) -> Iterator[Item]:

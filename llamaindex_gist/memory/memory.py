@@ -35,10 +35,10 @@ class GistMemory(SharedSettings, BaseMemory):
     and its results stay together. ``get_all`` gives every message, ``recall`` what they say on a question. What an
     agent adds, its system prompt and its tools, comes on top of ``high_water``.
 
-    Async methods work off the event loop. Copies share the conversation, and so does what comes back from a dump while
-    the memory lives in the process: workflows dump their context. In another process the conversation comes from the
-    dump, or from the ``archive`` by its ``session_id``: ``from_dict(data, archive=...)`` takes it again, as ``model`` and
-    ``tokenizer`` where they are objects.
+    Async methods work off the event loop. Copies share the conversation, and so does what is read from a dump while
+    the memory lives in this process: workflows dump their context after each run. Elsewhere, or with other settings,
+    the conversation comes from the dump; where an ``archive`` was given, from there, by its ``session_id``, and
+    ``from_dict(data, archive=...)`` takes it again, as it does ``model`` and ``tokenizer`` where they are objects.
 
     Example:
         >>> memory = GistMemory.from_defaults(high_water=8_000)  # doctest: +SKIP

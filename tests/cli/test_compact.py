@@ -172,7 +172,7 @@ def test_json_says_what_each_gist_stands_for(gist):
 def test_recall_is_printed_alone(gist):
     result = gist(SAMPLE, *SMALL, "--recall", "What does the sticker say?", "--recall-tokens", 120)
     assert result.exit_code == 0, result.stderr
-    assert result.stdout.startswith("[From earlier in the conversation.")
+    assert result.stdout.startswith("[Recalled from earlier turns]")
     assert "gist_of" not in result.stdout
     assert COUNTER.count(result.stdout.removesuffix("\n")) <= 120
 

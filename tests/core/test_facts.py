@@ -195,7 +195,8 @@ def sound(text: str) -> bool:
 PARTS = st.sampled_from(
     [*"aBz019 .,;:!?\n\r\t-–|#@'\"’“”()[]{}_/\\$€%=<>+。？年月日中é😀", "\u0301", "\ud83d", "\0",
      "May ", "Friday ", "the 3rd ", " at ", "4pm", "Mr. ", "New York", "of the ", "J. ", "we agreed ", "I'll ",
-     "right?",     "HAT017", "a_1", "http://", "a@b.org", "12:30", "2024-", " kg", "- ", "1. ", "\n\n", "```\n", "|---|\n"]
+     "right?", "HAT017", "a_1", "http://", "a@b.org", "12:30", "2024-", " kg", "- ", "1. ", "\n\n",
+     "```\n", "|---|\n"]
 )  # fmt: skip
 
 
@@ -209,8 +210,8 @@ def test_any_text(text: str) -> None:
 
 UNITS = (
     "1", "A ", ".", "a", " ", "\n", "1 ", "1.", "1,", "1-", "a.", "a-", "A-", "a_", "a@", "a@b.", "/", "/a", "a/",
-    "C:\\",    "http://", "+1", "a+", "a%", "1A-", "a1.", "Aa-", "J. ", "Aa of ", "Mr. ", "May ", "Friday the ", "a? ", "? ",
-    "I'll ", "by ", "中", "\ud83d", "\0", "'", '"',
+    "C:\\", "http://", "+1", "a+", "a%", "1A-", "a1.", "Aa-", "J. ", "Aa of ", "Mr. ", "May ", "Friday the ",
+    "a? ", "? ", "I'll ", "by ", "中", "\ud83d", "\0", "'", '"',
 )  # fmt: skip
 
 

@@ -13,7 +13,8 @@ from gist_core.budget import Budget
 from gist_core.compressor import TextCompressor
 from gist_core.errors import DeviceError, InvalidBudgetError, InvalidInputError, TokenizerError
 from gist_core.fallback import FallbackCompressor
-from gist_core.settings import CompressionSettings, pattern_texts
+from gist_core.memory import MemoryArchive
+from gist_core.settings import CompressionSettings, MemoryOptions, MemorySettings, pattern_texts
 from tests.helpers.lexical import LexicalCompressor
 
 
@@ -88,3 +89,39 @@ def test_settings_are_values():
     assert not settings.builds_as(CompressionSettings(model=Path("folder")))
     with pytest.raises(dataclasses.FrozenInstanceError):
         settings.tokens = 6
+
+
+def test_memory_settings_make_a_policy_and_conversations():
+    model = LexicalCompressor()
+    settings = MemorySettings(model=model, high_water=900, low_water=300, keep_last=2, keep=[re.compile("a")])
+    policy = settings.policy()
+    assert (policy.high_water, policy.low_water, policy.keep_last, policy.keep) == (900, 300, 2, ("a",))
+    assert policy.on_error == "original"
+    assert settings.compressor() is model
+    archive = MemoryArchive()
+    conversations = settings.conversations(archive)
+    assert (conversations.archive, conversations.policy) == (archive, policy)
+    assert MemorySettings.of(settings) == settings
+
+
+def test_memory_options_are_the_fields_of_the_settings():
+    assert list(MemoryOptions.__annotations__) == list(MemorySettings.__dataclass_fields__)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ({"high_water": 0}, "high_water is 0"),
+        ({"high_water": 5, "low_water": 9}, "low_water is 9"),
+        ({"keep_last": -1}, "keep_last is -1"),
+        ({"tokenizer": "no-such"}, "no-such"),
+        ({"tokenizer": None}, "None"),
+        ({"keep": ["("]}, r"\("),
+        ({"device": "gpu"}, "gpu"),
+        ({"model": ""}, "model is ''"),
+        ({"on_error": "truncate"}, "truncate"),
+    ],
+)
+def test_bad_memory_settings_are_named_at_construction(wrong, named):
+    with pytest.raises(InvalidInputError, match=named):
+        MemorySettings(**{"model": LexicalCompressor(), **wrong})

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 import pytest
 from langchain.agents import create_agent
-from langchain_core.messages import AIMessage
+from langchain_core.messages import AIMessage, ToolMessage
+from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END, START, MessagesState, StateGraph
 from langgraph.graph.message import REMOVE_ALL_MESSAGES
 from langgraph.prebuilt import create_react_agent
+from langgraph.types import Command
 
-from gist_core.errors import CompressionError
+from gist_core.errors import CompressionError, InvalidInputError
 from gist_core.fallback import GistWarning
 from gist_core.memory import MemoryArchive
+from gist_core.tokens import token_counter
 from langchain_gist import GistMiddleware, gist_pre_model_hook, gist_rewrite_hook
 from langchain_gist.memory import hooks, turn_to_message
 from tests.helpers.lexical import Broken, LexicalCompressor
@@ -189,9 +193,82 @@ def test_the_agent_recalls_by_its_tool(way):
     state = asyncio.run(agent.ainvoke(given, config)) if way == "async" else agent.invoke(given, config)
     (recalled,) = (m for m in state["messages"] if m.type == "tool" and m.name == "recall_conversation")
     assert "12 March 2031" in recalled.content + text(model.last)
-    assert recalled.content.startswith("[From earlier in the conversation.")
+    assert recalled.content.startswith("[Recalled from earlier turns]")
 
 
 def test_recalling_nothing_says_so():
     found = GistMiddleware(model=LexicalCompressor()).recall_tool()
     assert found.invoke({"query": "  "}) == found.invoke({"query": "Anything?"})
+
+
+LONG = "\n".join(f"Entry {n}: the archive of matter {n} says little of note." for n in range(80))
+PARTS = [{"type": "text", "text": LONG}, {"type": "image", "base64": "AA", "mime_type": "image/png"}]
+
+
+@tool(response_format="content_and_artifact")
+def read(what: str) -> tuple:
+    """Reads something long."""
+    rows = json.dumps([{"row": n, "value": n * n} for n in range(200)])
+    return {"text": (LONG, {"pages": 3}), "json": (rows, None), "parts": (PARTS, None), "short": ("Yes.", None)}[what]
+
+
+@tool
+def leave() -> Command:
+    """Answers by a command."""
+    return Command(update={"messages": [ToolMessage(LONG, tool_call_id="call-leave")]})
+
+
+def reading(messages):
+    """Calls every kind of reading at once, then ends."""
+    if messages[-1].type == "tool":
+        return AIMessage("Done.")
+    calls = [
+        {"name": "read", "args": {"what": what}, "id": f"call-{what}"} for what in ("text", "json", "parts", "short")
+    ]
+    return AIMessage("", tool_calls=[*calls, {"name": "leave", "args": {}, "id": "call-leave"}])
+
+
+def read_all(memory, way="sync"):
+    agent = agent_of(ScriptedChatModel(script=reading), memory, [read, leave])
+    given, config = {"messages": [("user", "What of matter 41?")]}, {"configurable": {"thread_id": "t"}}
+    state = asyncio.run(agent.ainvoke(given, config)) if way == "async" else agent.invoke(given, config)
+    return {m.tool_call_id.removeprefix("call-"): m for m in state["messages"] if m.type == "tool"}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_long_results_are_shortened_and_their_originals_archived(way):
+    memory = GistMiddleware(model=LexicalCompressor(), tool_output_tokens=100)
+    results = read_all(memory, way)
+    counter = token_counter("o200k_base")
+    for name in ("text", "json"):
+        assert counter.count(results[name].content) <= 100
+        place = results[name].additional_kwargs["gist_original"]
+        (turn,) = memory.archive.get(place["conversation"], [place["id"]])
+        original = turn_to_message(turn)
+        assert (original.tool_call_id, original.name) == (results[name].tool_call_id, "read")
+        assert len(original.content) > len(results[name].content)
+    assert "Entry 41" in results["text"].content
+    assert results["text"].artifact == {"pages": 3}
+    assert json.loads(results["json"].content)[0] == {"row": 0, "value": 0}
+    for name, content in (("parts", PARTS), ("short", "Yes."), ("leave", LONG)):
+        assert results[name].content == content
+        assert results[name].additional_kwargs == {}
+    assert memory.archive.conversations() == ["t", "t/tool-results"]
+
+
+def test_results_stay_whole_unless_asked_for():
+    assert read_all(GistMiddleware(model=LexicalCompressor()))["text"].content == LONG
+
+
+def test_a_failure_leaves_the_result_whole():
+    with pytest.warns(GistWarning, match="out of memory"):
+        results = read_all(GistMiddleware(model=Broken(RuntimeError("out of memory")), tool_output_tokens=100))
+    assert results["text"].content == LONG
+    with pytest.raises(RuntimeError, match="out of memory"):
+        read_all(GistMiddleware(model=Broken(RuntimeError("out of memory")), tool_output_tokens=100, on_error="raise"))
+
+
+@pytest.mark.parametrize("tokens", [0, -1, True, "9"])
+def test_an_impossible_size_is_refused(tokens):
+    with pytest.raises(InvalidInputError, match="tool_output_tokens"):
+        GistMiddleware(model=LexicalCompressor(), tool_output_tokens=tokens)

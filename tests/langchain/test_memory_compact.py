@@ -16,7 +16,6 @@ from gist_core.errors import BudgetTooSmallError, CompressionError, GistError, I
 from gist_core.fallback import GistWarning
 from gist_core.memory import MemoryArchive
 from gist_core.memory.gist import gist_from_json
-from gist_core.settings import MemoryOptions, MemorySettings
 from langchain_gist import compact_messages
 from langchain_gist.memory import turn_to_message
 from tests.helpers.lexical import Broken, LexicalCompressor
@@ -180,12 +179,6 @@ def test_bad_settings_fail_at_once(wrong):
 def test_removals_are_refused(model):
     with pytest.raises(InvalidInputError, match="RemoveMessage"):
         compact_messages([RemoveMessage(id="x")], model=model)
-
-
-def test_options_are_the_fields_of_the_settings():
-    assert list(MemoryOptions.__annotations__) == list(MemorySettings.__dataclass_fields__)
-    assert MemorySettings.of(MemorySettings(high_water=9)) == MemorySettings(high_water=9)
-    assert MemorySettings(high_water=9, keep=["a"]).policy().keep == ("a",)
 
 
 def test_importing_needs_langchain_core_alone():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import gc
 import json
 import pickle
 import threading
@@ -299,18 +300,48 @@ def test_a_failure_leaves_the_messages_as_they_were():
         asyncio.run(strict.aput_messages(chat(40)))
 
 
+def dumps_of(memory):
+    return [memory.to_dict(), json.loads(memory.to_json()), memory.model_dump(), json.loads(memory.model_dump_json())]
+
+
 def test_dict_json_and_pickle_take_the_conversation_along():
     memory = memory_of(chat_history=[user("lone \ud800"), *chat(40)], keep=["K-\\d+"], session_id="s-1")
-    assert "K-7319" in "\n".join(contents(memory.get()))
-    dumps = [memory.to_dict(), json.loads(memory.to_json()), memory.model_dump(), json.loads(memory.model_dump_json())]
-    for data in dumps:
+    assert "K-7319" in str(contents(memory.get()))
+    for data in dumps_of(memory):
         assert (data["class_name"], data["model"], "archive" in data) == ("GistMemory", "lexical-1", False)
-        check_same(GistMemory.from_dict(data, model=MODEL), memory)
+        again = GistMemory.from_dict(data, model=MODEL)
+        check_same(again, memory)
+        again.put(user("Hello"))
+        assert len(again.get_all()) == len(memory.get_all()) + 1
     again = pickle.loads(pickle.dumps(memory))
     check_same(again, memory)
-    again.put(user("Hello"))
-    assert len(again.get_all()) == len(memory.get_all()) + 1
+    again.reset()
+    assert memory.get_all()
     assert GistMemory.model_json_schema()["properties"]["class_name"]
+
+
+def test_a_dump_leads_to_the_memory_while_it_lives():
+    memory = memory_of(chat_history=chat(40), keep=["K-\\d+"], tokenizer=count_words)
+    dumps = dumps_of(memory)
+    for data in dumps:
+        again = GistMemory.from_dict(data)
+        again.put(user("Hello"))
+        assert again.get_all() == memory.get_all()
+        assert (again.model, again.tokenizer) == (memory.model, memory.tokenizer)
+    assert len(memory.get_all()) == len(chat(40)) + len(dumps)
+    small = GistMemory.from_dict(data, model=MODEL, tokenizer=count_words, high_water=HIGH // 2)
+    small.put_messages(chat(20))
+    assert len(memory.get_all()) == len(chat(40)) + len(dumps)
+    del memory, again
+    gc.collect()
+    with pytest.raises(GistError, match="tokenizer is None"):
+        GistMemory.from_dict(data)
+    again = GistMemory.from_dict(data, model=MODEL, tokenizer=count_words)
+    assert again.get_all() == chat(40)
+
+
+def count_words(text: str) -> int:
+    return len(text.split())
 
 
 def check_same(one, other):
@@ -325,11 +356,13 @@ def check_same(one, other):
 
 
 def test_with_an_archive_only_the_settings_are_in_the_dump(tmp_path):
-    archive = SqlArchive(tmp_path / "chats.db")
-    memory = memory_of(archive=archive, chat_history=chat(40))
-    data = memory.to_dict()
-    assert "conversation" not in data
-    check_same(GistMemory.from_dict(data, model=MODEL, archive=SqlArchive(tmp_path / "chats.db")), memory)
+    memory = memory_of(archive=SqlArchive(tmp_path / "chats.db"), chat_history=chat(40))
+    for data in dumps_of(memory):
+        assert data["conversation"] is None
+        assert GistMemory.from_dict(data).archive is memory.archive
+        with pytest.raises(InvalidInputError, match="archive"):
+            GistMemory.from_dict(data, model=MODEL)
+        check_same(GistMemory.from_dict(data, model=MODEL, archive=SqlArchive(tmp_path / "chats.db")), memory)
     check_same(pickle.loads(pickle.dumps(memory)), memory)
 
 

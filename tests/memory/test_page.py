@@ -127,6 +127,16 @@ def test_a_shortened_result_stands_above_the_one_it_came_from():
     assert one["gist-note"] == ["answers call_1", "shortened from"]
 
 
+def test_a_result_that_was_short_enough_is_shown_once():
+    turns = [Turn("user", "a"), Turn("tool", '{"n": 1}', tool_call_id="call_1")]
+    gist = Gist("g", ("turn-0", "turn-1"), (), (Piece("turn-1", "tool returned", '{"n": 1}', None, ()),), "text", 20)
+    view = Compaction((Turn("user", "text", gist=gist),), (None,), MemoryUsage(20, 5, 0, 0, 0.0))
+    one = shown(turns, view).articles[1]
+    assert one["mark"] == ['{\n  "n": 1\n}']
+    assert "gist-dropped" not in one
+    assert one["gist-note"] == ["answers call_1"]
+
+
 def test_json_that_was_cut_is_marked_in_its_layout():
     one = shown().articles[4]
     assert one["mark"] == ['"where": "Goole"']

@@ -13,7 +13,6 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -65,16 +64,18 @@ class Nursery:
     def __init__(self) -> None:
         self._process = started("nursery", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
-    def write_until_killed(self, path: Path, conversation: str, seconds: float) -> int:
-        """The number of the last batch that the writer reported; -1 if none."""
+    def write_until_killed(self, path: Path, conversation: str, batches: int, seconds: float) -> int:
+        """Kills it so long after it reported so many batches; gives the number of the last one reported, -1 if none."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(f"{path}\t{conversation}\n")
         self._process.stdin.flush()
         writer = int(self._process.stdout.readline().removeprefix("pid "))
+        reported = -1
+        while reported < batches - 1:
+            reported = int(self._process.stdout.readline())
         time.sleep(seconds)
         os.kill(writer, signal.SIGKILL)
-        reported = -1
         while (line := self._process.stdout.readline()) != "dead\n":
             reported = int(line)
         return reported
@@ -94,8 +95,8 @@ def nursery() -> Iterator[Nursery]:
     nursery.close()
 
 
-def check_whole(archive: SqlArchive, conversation: str, reported: int) -> int:
-    """Checks that whole batches are there, all that were reported, at most one more; gives their number."""
+def check_whole(archive: SqlArchive, conversation: str, reported: int) -> None:
+    """Checks that whole batches are there, all that were reported and at most one more."""
     found = archive.turns(conversation)
     last = max((int(turn.id.split("-")[0]) for turn in found if "-" in turn.id), default=-1)
     assert last in {reported, reported + 1}
@@ -107,7 +108,6 @@ def check_whole(archive: SqlArchive, conversation: str, reported: int) -> int:
         assert archive.saved_view(conversation) == f"view {last}"
         ids = [turn.id for turn in batch(last)]
         assert archive.get(conversation, ids) == batch(last)
-    return last + 1
 
 
 @needs_fork
@@ -115,16 +115,14 @@ def check_whole(archive: SqlArchive, conversation: str, reported: int) -> int:
 def test_a_hundred_kills_lose_nothing(nursery, tmp_path):
     chance = random.Random(9)
     reported: dict[tuple[Path, str], int] = {}
-    batches = 0
     for kill in range(100):
         path = tmp_path / f"{kill // 5}.db"  # the first kill of each file may hit its making
         conversation = f"kill {kill}"
-        seconds = chance.choice([chance.uniform(0, 0.02), chance.uniform(0.01, 0.15)])
-        reported[path, conversation] = nursery.write_until_killed(path, conversation, seconds)
+        batches, seconds = chance.randrange(8), chance.uniform(0, 0.02)  # none: also while it opens the file
+        reported[path, conversation] = nursery.write_until_killed(path, conversation, batches, seconds)
         with SqlArchive(path) as archive:
-            batches += check_whole(archive, conversation, reported[path, conversation])
+            check_whole(archive, conversation, reported[path, conversation])
         assert is_sound(path)
-    assert batches > 100  # most of the writers wrote before they were killed
     for (path, conversation), number in reported.items():
         with SqlArchive(path) as archive:
             check_whole(archive, conversation, number)
@@ -137,7 +135,7 @@ def test_a_kill_does_not_hurt_those_who_are_writing_too(nursery, tmp_path):
     other = started("write_as", str(path), "other", "150")
     kills = 0
     while other.poll() is None:
-        reported = nursery.write_until_killed(path, f"kill {kills}", 0.05)
+        reported = nursery.write_until_killed(path, f"kill {kills}", 2, 0.005)
         with SqlArchive(path) as archive:
             check_whole(archive, f"kill {kills}", reported)
         kills += 1
@@ -163,26 +161,28 @@ def test_processes_that_open_a_new_file_at_once_lose_nothing(tmp_path):
 
 
 @needs_fork
+@pytest.mark.slow
 def test_processes_that_open_a_new_file_at_the_same_moment_all_work(tmp_path):
-    assert exit_code(started("open_at_once", str(tmp_path), "25", "6")) == 0
-    for file in range(25):
+    assert exit_code(started("open_at_once", str(tmp_path), "6", "6")) == 0
+    for file in range(6):
         with SqlArchive(tmp_path / f"{file}.db") as archive:
             assert sorted(turn.id for turn in archive.turns("chat")) == list("012345")
 
 
-def test_threads_that_open_a_new_file_at_the_same_moment_all_work(tmp_path):
-    for attempt in range(10):
-        path, start = tmp_path / f"{attempt}.db", threading.Barrier(6)
-
-        def use(number: int, path: Path = path, start: threading.Barrier = start) -> None:
-            start.wait()
-            with SqlArchive(path) as archive:
-                archive.add("chat", say("text", str(number)))
-
-        with ThreadPoolExecutor(6) as pool:
-            list(pool.map(use, range(6)))
-        with SqlArchive(path) as archive:
-            assert sorted(turn.id for turn in archive.turns("chat")) == list("012345")
+def test_opening_waits_for_another_who_writes_at_that_moment(tmp_path):
+    """SQLite's own waiting does not cover this: the file is not in write-ahead mode yet and somebody writes to it."""
+    other = sqlite3.connect(tmp_path / "chats.db", isolation_level=None, check_same_thread=False)
+    other.execute("CREATE TABLE theirs(x)")
+    other.execute("BEGIN IMMEDIATE")
+    other.execute("INSERT INTO theirs VALUES (1)")
+    done = threading.Timer(0.2, other.commit)
+    done.start()
+    with SqlArchive(tmp_path / "chats.db") as archive:
+        archive.add("chat", say("one"))
+        assert archive.turns("chat") == say("one")
+    done.join()
+    assert other.execute("SELECT x FROM theirs").fetchall() == [(1,)]
+    other.close()
 
 
 @needs_fork

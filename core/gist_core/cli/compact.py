@@ -63,10 +63,13 @@ def compact(
 ) -> None:
     """Print a conversation within a token limit: old messages as gists, the rest word for word.
 
-    Messages have role, content, tool_calls and tool_call_id as most providers write them, and may have "id" and
-    "pinned": true. An image, a recording or a file in a message is taken for 1,000 tokens. The conversation goes to
-    standard output in the shape it came in, one line of account to standard error. A gist is a user's message whose
-    "gist_of" names what it stands for, by id or else by position from 0 (turn-0, turn-1, ...).
+    Messages have role, content, tool_calls and tool_call_id, as most
+    providers write them, and may have "id" and "pinned": true. An image, a
+    recording or a file in a message is taken for 1,000 tokens.
+
+    The conversation goes to standard output in the shape it came in, one line
+    of account to standard error. A gist is a user's message whose "gist_of"
+    names what it stands for: by id, or by position from turn-0 on.
     """
     with clear_errors():
         policy = MemoryPolicy(

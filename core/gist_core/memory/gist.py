@@ -11,7 +11,8 @@ from typing import Any
 from gist_core.errors import InvalidInputError
 from gist_core.passage import ScoredSpan, Span
 
-_LINE = re.compile("^|(?<=[\n\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029])|(?<=\r)(?!\n)")
+_BREAK = re.compile("(\r\n|[\n\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029])")
+_INDENT = "  "
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +64,15 @@ def chain(digests: Iterable[str]) -> str:
     return found.hexdigest()
 
 
-def quote(text: str) -> str:
-    """Every line behind ``> ``, so that nothing in the text can pass for something that is not quoted."""
-    return _LINE.sub("> ", text)
+def quote(label: str, text: str) -> str:
+    """A text behind its label, its further lines indented: only a label ever begins a line, so nothing in the text
+    can pass for something that is not quoted.
+    """
+    return f"{label}: {_BREAK.sub(_indented, text)}"
+
+
+def _indented(found: re.Match[str]) -> str:
+    return found[0] + _INDENT
 
 
 def gist_to_json(gist: Gist) -> dict[str, Any]:

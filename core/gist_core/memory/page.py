@@ -29,7 +29,7 @@ _STYLE = """
 .gist-legend { grid-column: 2 / -1; }
 .gist-run { margin: 0 0 1.25rem; padding: .8rem; border: 2px solid #c98a00; border-radius: .6rem; }
 .gist-run h2 { font-size: 1.05rem; line-height: 1.4; margin: 0 0 .5rem; }
-.gist-run h3 { font-size: .9rem; margin: .9rem 0 .5rem; }
+.gist-run h3 { font-size: .9rem; margin: .9rem 0 .5rem; break-after: avoid; }
 .gist-turn { margin-bottom: .8rem; }
 .gist-run .gist-turn:last-child { margin-bottom: 0; }
 .gist-id { font-weight: 400; opacity: .68; overflow-wrap: anywhere; }
@@ -112,8 +112,11 @@ class _Shown:
         yield f'<section class="gist-run"><h2>Gist {number + 1}: {len(turns):,} {_turns(len(turns))}, {tokens}</h2>'
         yield f'<h3>As the model reads it</h3><div class="gist-code gist-read">{escape(gist.text)}</div>'
         yield '<div class="gist-lost"><h3>What it stands for</h3>'
+        held: dict[str, list[Piece]] = {}
+        for piece in gist.pieces:
+            held.setdefault(piece.turn, []).append(piece)
         for turn in turns:
-            pieces = [piece for piece in gist.pieces if piece.turn == turn.id]
+            pieces = held.get(turn.id, [])
             kept = sum(self._counter.text.count_many([piece.text for piece in pieces]))
             yield self._article(turn, "gisted", _marked(turn, pieces), f" &rarr; {kept:,}")
         yield "</div></section>"
@@ -165,7 +168,10 @@ def _whole(turn: Turn, how: Callable[[str], str]) -> Iterator[str]:
 
 def _marked(turn: Turn, pieces: Sequence[Piece]) -> Iterator[str]:
     """A turn in a gist: what the gist holds of it is marked, where it stands."""
-    wholes = [piece.text for piece in pieces if piece.spans is None]  # calls, or a result's shortened JSON
+    wholes = [piece.text for piece in pieces if piece.spans is None]  # calls, or a tool's JSON result
+    if turn.role == "tool" and wholes == [turn.content]:
+        yield _content(turn.content, mark)
+        return
     if turn.role == "tool" and wholes:
         yield from (_content(text, mark) for text in wholes)
         yield '<p class="gist-note">shortened from</p>'

@@ -48,27 +48,8 @@ def pieces_of(turn: Turn, id_: str, result: str | None = None) -> list[Piece]:
     return [*found, *calls]
 
 
-class QuotedCounter:
-    """Counts a text as it will stand in a gist: every line quoted."""
-
-    is_callable = False
-
-    def __init__(self, inner: TokenCounter) -> None:
-        self.name = inner.name
-        self.is_callable = inner.is_callable
-        self._inner = inner
-
-    def count(self, text: str) -> int:
-        """Tokens of the quoted text; none for an empty one."""
-        return self._inner.count(quote(text)) if text else 0
-
-    def count_many(self, texts: Sequence[str]) -> list[int]:
-        """Tokens of each text, quoted."""
-        return self._inner.count_many([quote(text) if text else "" for text in texts])
-
-
 def choose(pieces: Sequence[Piece], tokens: int, counter: TokenCounter) -> list[Piece]:
-    """The best of the pieces in about ``tokens`` tokens of quoted transcript, labels counted; in their order.
+    """The best of the pieces in about ``tokens`` tokens of transcript, labels counted; in their order.
 
     Sentences first; where not even one fits, its clauses and words. A piece without spans stays whole or goes.
     """
@@ -96,7 +77,7 @@ def choose(pieces: Sequence[Piece], tokens: int, counter: TokenCounter) -> list[
 
 def written(pieces: Sequence[Piece]) -> str:
     """The pieces as the model reads them, each behind its label, quoted."""
-    return quote("\n".join(f"{piece.label}{_JOINT}{piece.text}" for piece in pieces)) if pieces else ""
+    return "\n".join(quote(piece.label, piece.text) for piece in pieces)
 
 
 def _transcript(pieces: Sequence[Piece]) -> tuple[list[int], str]:

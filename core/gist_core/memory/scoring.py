@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from gist_core.budget import Budget
 from gist_core.compressor import TextCompressor, check_pattern
+from gist_core.errors import CompressionError, GistError
 from gist_core.facts import FactKind, facts
 from gist_core.memory.gist import Piece
 from gist_core.passage import Passage, ScoredSpan, hash_text
@@ -21,6 +22,7 @@ _KEEP = 1_000.0  # above every other score
 _MOST_FACTS = 3
 _SENTENCES = {FactKind.DECISION, FactKind.PROMISE, FactKind.QUESTION}
 _WEIGHT = {kind: 0.2 if kind in _SENTENCES else 0.5 for kind in FactKind}  # logits (core/decisions/log.md)
+_SENTENCE = 80  # characters
 _OPENING, _FADES = 1.5, 4.0  # logits, turns: the first turns say what a conversation is about
 
 
@@ -60,7 +62,12 @@ class PieceScorer:
             return []
         self.tokens += sum(self._counter.count_many(texts))
         passages = [Passage(str(i), text) for i, text in enumerate(texts)]
-        results = self._compressor.compress(passages, query=None, budget=Budget(ratio=1.0, tokenizer=len))
+        try:
+            results = self._compressor.compress(passages, query=None, budget=Budget(ratio=1.0, tokenizer=len))
+        except GistError:
+            raise
+        except Exception as error:  # a device's, or a compressor's of someone else: the policy answers it too
+            raise CompressionError(f"The model failed: {type(error).__name__}: {error}") from error
         return [tuple(ScoredSpan(u.start, u.end, logit(u.score)) for u in result.units) for result in results]
 
     def _remember(self, found: dict[str, tuple[ScoredSpan, ...]]) -> None:
@@ -71,7 +78,7 @@ class PieceScorer:
     def _with_units(self, piece: Piece, units: Iterable[ScoredSpan], extra: float) -> Piece:
         weighed = tuple(u._replace(score=u.score + extra) for u in self._weighed(piece.text, tuple(units)))
         if piece.spans is None:
-            best = max((unit.score for unit in weighed), default=0.0)
+            best = max((unit.score for unit in weighed), default=0.0) - _bulk(piece.text)
             weighed = (ScoredSpan(0, len(piece.text), best),) if piece.text else ()
         return replace(piece, units=weighed)
 
@@ -83,6 +90,13 @@ class PieceScorer:
             unit._replace(score=unit.score + sum(sorted(own, reverse=True)[:_MOST_FACTS]) + max(must, default=0.0))
             for unit, own, must in zip(units, weight, kept, strict=True)
         )
+
+
+def _bulk(text: str) -> float:
+    """What a piece that is kept as a whole weighs less, the longer it is: by its best line alone, data would crowd out
+    talk.
+    """
+    return math.log(max(len(text) / _SENTENCE, 1.0))
 
 
 def opening(position: int) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Sequence
 from itertools import accumulate
 from typing import Any
@@ -21,6 +22,8 @@ from gist_core.memory.writing import GistWriter
 class Summarizer:
     """Makes one gist of all turns it is given, whatever their roles; gists among them are gone over again.
 
+    Safe to share between threads.
+
     Args:
         tokens: Most tokens of the gist's text.
         compressor: Rates sentences.
@@ -28,7 +31,7 @@ class Summarizer:
         keep: Regular expressions; what they match goes first.
 
     Raises:
-        InvalidBudgetError: The label of a gist does not fit into ``tokens``.
+        InvalidBudgetError: ``tokens`` is no whole number, or too small for the label of a gist.
     """
 
     def __init__(
@@ -39,14 +42,13 @@ class Summarizer:
         tokenizer: Any = "o200k_base",
         keep: Sequence[str | re.Pattern[str]] = (),
     ) -> None:
-        policy = MemoryPolicy(high_water=tokens, tokenizer=tokenizer, keep=keep, tokens_per_turn=0)
+        policy = MemoryPolicy(tokenizer=tokenizer, keep=keep, tokens_per_turn=0)
         self._tokens = tokens
+        self._lock = threading.Lock()
         self._counter = TurnCounter(policy)
         self._writer = GistWriter(policy, self._counter, PieceScorer(compressor, self._counter.text, policy.keep))
-        if tokens < self._writer.least:
-            raise InvalidBudgetError(
-                f"{tokens} tokens are too few for a summary.", hint=f"Give {self._writer.least} or more."
-            )
+        if isinstance(tokens, bool) or not isinstance(tokens, int) or tokens < self._writer.least:
+            raise InvalidBudgetError(f"tokens is {tokens!r}.", hint=f"A summary needs {self._writer.least} or more.")
 
     def __call__(self, turns: Sequence[Turn]) -> Turn:
         """A user's turn with the gist, whose text has at most ``tokens`` tokens.
@@ -56,9 +58,10 @@ class Summarizer:
         """
         check_turns(turns)
         entries = [self._entry(turn, position) for position, turn in enumerate(turns)]
-        self._writer.pieces([entry for entry in entries if entry.gist is None], 0)  # in one batch; remembered below
-        starts = accumulate((entry.turns for entry in entries), initial=0)
-        pieces = [piece for entry, at in zip(entries, starts, strict=False) for piece in self._pieces(entry, at)]
+        starts = list(accumulate((entry.turns for entry in entries), initial=0))[:-1]
+        with self._lock:  # what is remembered is one thread's at a time
+            self._writer.pieces([entry for entry in entries if entry.gist is None], 0)  # in one batch; remembered below
+            pieces = [piece for entry, at in zip(entries, starts, strict=True) for piece in self._pieces(entry, at)]
         return self._writer.write(entries, pieces, self._tokens, shown=True).turn
 
     def _entry(self, turn: Turn, position: int) -> Entry:
