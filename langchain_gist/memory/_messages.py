@@ -57,9 +57,9 @@ def from_compaction(messages: Sequence[BaseMessage], compaction: Compaction) -> 
         messages: Those whose turns were compacted.
         compaction: What came of it.
     """
-    gists = {_gist_id(message): message for message in messages}
+    gists = {name: message for message in messages if (name := _gist_id(message)) is not None}
     return [
-        messages[origin] if origin is not None else gists.get(turn.id) or turn_to_message(turn)
+        messages[origin] if origin is not None else gists.get(_name_of(turn)) or turn_to_message(turn)
         for turn, origin in zip(compaction.turns, compaction.origin, strict=True)
     ]
 
@@ -185,3 +185,7 @@ def _object(arguments: str) -> dict[str, object] | None:
 def _gist_id(message: BaseMessage) -> str | None:
     saved = message.additional_kwargs.get(GIST_KEY)
     return saved.get("id") if isinstance(saved, dict) else None
+
+
+def _name_of(turn: Turn) -> str:
+    return turn.id if turn.gist is None else turn.gist.id

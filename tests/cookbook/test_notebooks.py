@@ -15,7 +15,12 @@ NOTEBOOKS = sorted(COOKBOOK.glob("*.ipynb"))
 
 
 def test_there_is_one_for_each_framework():
-    assert {path.stem for path in NOTEBOOKS} >= {"langchain_rag", "llamaindex_rag", "langchain_memory", "llamaindex_memory"}
+    assert {path.stem for path in NOTEBOOKS} >= {
+        "langchain_rag",
+        "llamaindex_rag",
+        "langchain_memory",
+        "llamaindex_memory",
+    }
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

@@ -89,7 +89,7 @@ def calls(message):
     """Id, name and arguments of each call, from a message's blocks or the OpenAI way."""
     blocks = [block for block in message.blocks if isinstance(block, ToolCallBlock)]
     old = message.additional_kwargs.get("tool_calls", [])
-    return [(b.tool_call_id, b.tool_name, json.dumps(b.tool_kwargs)) for b in blocks] + [
+    return [(b.tool_call_id, b.tool_name, json.dumps(b.tool_kwargs, ensure_ascii=False)) for b in blocks] + [
         (call["id"], call["function"]["name"], call["function"]["arguments"]) for call in old
     ]
 

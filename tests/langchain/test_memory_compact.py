@@ -147,6 +147,8 @@ def test_the_own_gists_are_known_again(messages, model):
     view = step.invoke(messages)
     again = step.invoke(view)
     assert all(a is b for a, b in zip(view, again, strict=True))
+    renamed = [m.model_copy(update={"id": f"x-{m.id}"}) if m in gists(view) else m for m in view]
+    assert all(a is b for a, b in zip(renamed, step.invoke(renamed), strict=True))
     check_prompt(
         [*step.invoke([*view, *[m.model_copy(update={"id": f"x{m.id}"}) for m in messages[1:31]]]), question(1)]
     )

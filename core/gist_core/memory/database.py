@@ -137,7 +137,7 @@ def _is_sqlite(url: URL) -> bool:
 
 def _hint(url: URL) -> str:
     if _is_sqlite(url):
-        return "It must be a SQLite file, or a new one, in a folder that is there and can be written."
+        return "See that it is a SQLite file, or a new one, in a folder that is there and can be written."
     return "See that the server is up, its driver installed, and that this user may create tables."
 
 

@@ -26,6 +26,7 @@ LABEL = "[Recalled from earlier turns]"
 _WORD = re.compile(r"\w+")
 _CANDIDATES = 24_000  # characters the compressor reads; the best by words and meaning where there are more
 _EMBEDDED = 50_000  # turns whose embeddings are remembered
+_NEIGHBOURS, _WORDS, _MEANING = 1.0, 0.5, 0.5  # weights beside the model's own score (core/decisions/log.md)
 _NEAR = np.array([0.25, 0.5, 1.0, 0.5, 0.25])  # a turn and its neighbours: an answer often stands beside its question
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from gist_core.errors import BudgetTooSmallError
-from gist_core.memory.gist import Piece
 from gist_core.memory.policy import MemoryPolicy
 from gist_core.memory.state import Entry, fixed, runs
 from gist_core.memory.writing import GistWriter
 
+_SMALL = 12  # labels; with less room there is one gist a run, made anew each time
 _NEW_SHARE = 4  # new turns get at least a quarter of the room that gists have; older gists give way
 
 
@@ -19,7 +19,8 @@ class Shrinker:
     Every run of turns that may go becomes one gist. Old gists stay as they are where there is room. Else the oldest
     ones that together hold twice what is missing are squeezed by that much, neighbours into one: so a gist stays
     byte for byte as it is for several compactions, and what is old is told ever more briefly. Where the low-water
-    mark cannot be met, half of what lies between the fixed turns and the high-water mark is used, and then all.
+    mark cannot be met, half of what lies between the fixed turns and the high-water mark is used, and then all. In a
+    room of a few sentences labels would cost too much: there all of a run, old and new, is one gist.
     """
 
     def __init__(self, policy: MemoryPolicy, writer: GistWriter) -> None:
@@ -36,9 +37,13 @@ class Shrinker:
         room = self._room(entries, stays)
         lead = _lead(entries, stays) if room >= self._writer.least else None
         entries = self._labelled(entries, lead)
-        made = self._make(entries, stays, room, lead)
+        if room < _SMALL * self._writer.least:
+            free = [not stay for stay in stays]
+            return list(_put_together(entries, self._make(entries, runs(free), room, lead)))
+        fresh = runs([not stay and e.gist is None for stay, e in zip(stays, entries, strict=True)])
+        made = self._make(entries, fresh, self._for_new(entries, room, lead), lead)
         left = room - sum(entry.tokens for _, entry in made)
-        return list(_put_together(entries, made + self._squeeze(entries, stays, left, lead)))
+        return list(_put_together(entries, made + self._squeeze(entries, left, lead)))
 
     def _room(self, entries: Sequence[Entry], stays: Sequence[bool]) -> int:
         """Tokens for all gists together."""
@@ -63,12 +68,10 @@ class Shrinker:
         return found
 
     def _make(
-        self, entries: Sequence[Entry], stays: Sequence[bool], room: int, lead: int | None
+        self, entries: Sequence[Entry], fresh: Sequence[range], left: int, lead: int | None
     ) -> list[tuple[range, Entry]]:
-        """A gist for each run of turns that may go."""
-        fresh = list(runs(stays, entries))
+        """A gist for each run of entries, of at most ``left`` tokens together."""
         total = sum(entries[at].tokens for run in fresh for at in run)
-        left = self._for_new(entries, room, lead)
         made = []
         for run in fresh:
             some = entries[run.start : run.stop]
@@ -89,9 +92,7 @@ class Shrinker:
         label = self._writer.least if lead is not None and entries[lead].gist else 0
         return min(max(room - held, -(-room // _NEW_SHARE)), room - label)
 
-    def _squeeze(
-        self, entries: Sequence[Entry], stays: Sequence[bool], left: int, lead: int | None
-    ) -> list[tuple[range, Entry]]:
+    def _squeeze(self, entries: Sequence[Entry], left: int, lead: int | None) -> list[tuple[range, Entry]]:
         """The old gists that have to give way so that all of them cost at most ``left`` tokens."""
         old = [at for at, e in enumerate(entries) if e.gist]
         missing = sum(entries[at].tokens for at in old) - left
@@ -101,27 +102,8 @@ class Shrinker:
         while count < len(old) and held < max(2 * missing, missing + self._writer.least):
             held += entries[old[count]].tokens
             count += 1
-        room = held - missing
-        squeezed = []
-        for run in _neighbours(old[:count]):
-            some = entries[run.start : run.stop]
-            size = sum(e.tokens for e in some)
-            least = self._writer.least if run.start == lead else 0
-            pieces: list[Piece] = [piece for e in some if e.gist for piece in e.gist.pieces]
-            entry = self._writer.write(some, pieces, max(room * size // max(held, 1), least), shown=bool(least))
-            squeezed.append((run, entry))
-            held, room = held - size, room - entry.tokens
-        return squeezed
-
-
-def _neighbours(places: Sequence[int]) -> Iterator[range]:
-    """Runs of places with nothing between them."""
-    start = None
-    for number, at in enumerate(places):
-        start = at if start is None else start
-        if number + 1 == len(places) or places[number + 1] != at + 1:
-            yield range(start, at + 1)
-            start = None
+        gone = set(old[:count])
+        return self._make(entries, runs([at in gone for at in range(len(entries))]), held - missing, lead)
 
 
 def _lead(entries: Sequence[Entry], stays: Sequence[bool]) -> int | None:

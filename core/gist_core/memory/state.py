@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -84,11 +84,10 @@ def fixed(entries: Sequence[Entry], keep_last: int) -> list[bool]:
     return stays
 
 
-def runs(stays: Sequence[bool], entries: Sequence[Entry]) -> Iterator[range]:
-    """The maximal runs of turns that may become gists."""
-    free = [not stay and e.gist is None for stay, e in zip(stays, entries, strict=True)]
+def runs(free: Sequence[bool]) -> list[range]:
+    """The maximal runs of places that are free."""
     edges = [at for at, (a, b) in enumerate(pairwise([False, *free, False])) if a != b]
-    return (range(start, stop) for start, stop in zip(edges[::2], edges[1::2], strict=True))
+    return [range(start, stop) for start, stop in zip(edges[::2], edges[1::2], strict=True)]
 
 
 def unanswered(turns: Sequence[Turn]) -> set[str]:

@@ -32,16 +32,23 @@ class GistWriter:
         self._scorer = scorer
 
     def pieces(self, entries: Sequence[Entry], position: int) -> list[Piece]:
-        """The scored pieces of turns, tools' JSON results shortened.
+        """The scored pieces of turns, tools' JSON results shortened; gists bring those they hold.
 
         Args:
-            entries: Turns in a row.
-            position: That of the first of them in the conversation.
+            entries: Turns and gists in a row.
+            position: That of the first turn in the conversation.
         """
-        found = [(piece, opening(at)) for at, e in enumerate(entries, position) for piece in self._pieces(e)]
-        return self._scorer([piece for piece, _ in found], [extra for _, extra in found])
+        fresh: list[tuple[Piece, float]] = []
+        at = position
+        for entry in entries:
+            fresh += [(piece, opening(at)) for piece in self._pieces(entry)]
+            at += entry.turns
+        scored = iter(self._scorer([piece for piece, _ in fresh], [extra for _, extra in fresh]))
+        return [p for e in entries for p in (e.gist.pieces if e.gist else [next(scored) for _ in self._pieces(e)])]
 
     def _pieces(self, entry: Entry) -> list[Piece]:
+        if entry.gist:
+            return []
         result = None
         if entry.turn.role == "tool":
             result = shorten_json(entry.turn.content, self._policy.tool_result_tokens, self._counter.text)
