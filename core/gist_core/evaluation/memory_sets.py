@@ -37,9 +37,9 @@ class Sample:
 
 
 SETS: dict[str, Sample] = {
-    "nolicence_realtalk": Sample(asked=60),
+    "nolicence_realtalk": Sample(asked=40),
     "friendsqa": Sample("test", asked=150),
-    "qmsum_val": Sample(asked=40),
+    "qmsum_val": Sample(conversations=12, asked=24),
     "memorybank_en": Sample(),
     "dstc8_sgd": Sample(conversations=60),
     "tau_bench_airline": Sample(conversations=40),

@@ -23,7 +23,7 @@ from gist_core.memory.recall import Embedder
 from gist_core.memory.state import tool_units
 from gist_core.passage import Compressed, Passage, Span, merge_spans
 
-VIEW_SHARE = 0.15
+VIEW_SHARE = 0.05
 """Of the budget, what the view gets where the question is known; recall gets the rest. One number for all sets."""
 KEPT_LAST = (6, 4, 2, 1)
 TAIL_SHARE = 0.25
