@@ -3,15 +3,58 @@
 from __future__ import annotations
 
 from hypothesis import strategies as st
-from tests.helpers.lexical import LexicalCompressor
 
 from gist_core.compressor import check_call
 from gist_core.memory import ToolCall, Turn
+from tests.helpers.lexical import LexicalCompressor
 
-WORDS = (
-    "we booked flight HAT017 for 5.2 kg on May 3 with Ann Lee . decided ! really ? yes no maybe the of "
-    "río 東京 🙂 café invoice 4711 $250 because I'll call you tomorrow at 10:30 about the garden fence"
-).split()
+WORDS = [
+    *[
+        "we",
+        "booked",
+        "flight",
+        "HAT017",
+        "for",
+        "5.2",
+        "kg",
+        "on",
+        "May",
+        "3",
+        "with",
+        "Ann",
+        "Lee",
+        ".",
+        "decided",
+        "!",
+        "really",
+        "?",
+        "yes",
+        "no",
+        "maybe",
+        "the",
+        "of",
+    ],
+    *[
+        "río",
+        "東京",
+        "🙂",
+        "café",
+        "invoice",
+        "4711",
+        "$250",
+        "because",
+        "I'll",
+        "call",
+        "you",
+        "tomorrow",
+        "at",
+        "10:30",
+        "about",
+        "the",
+        "garden",
+        "fence",
+    ],
+]
 
 
 class QuickCompressor(LexicalCompressor):

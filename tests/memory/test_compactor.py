@@ -5,13 +5,11 @@ import threading
 import warnings
 from copy import deepcopy
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.helpers.conversations import QuickCompressor, conversations
-from tests.helpers.lexical import FAIL
-from tests.helpers.models import needs_default
 
 from gist_core.budget import Budget
 from gist_core.errors import BudgetTooSmallError, CompressionError, GistError, InvalidInputError
@@ -31,6 +29,9 @@ from gist_core.memory.counting import TurnCounter
 from gist_core.memory.gist import quote
 from gist_core.memory.turns import with_id
 from gist_core.passage import render
+from tests.helpers.conversations import QuickCompressor, conversations
+from tests.helpers.lexical import FAIL
+from tests.helpers.models import needs_default
 
 LEAST_LABEL = 30  # tokens; more than the label of any gist with its frame
 MANY = settings(max_examples=10_000, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True)
@@ -194,11 +195,11 @@ def test_gists_stay_byte_for_byte_and_turns_are_read_once():
         found = memory.append(turn)
         scored += found.usage.tokens_scored
         views.append(found.turns)
-    unchanged = sum(new[: len(old)] == old for old, new in zip(views, views[1:], strict=False))
+    unchanged = sum(new[: len(old)] == old for old, new in pairwise(views))
     assert unchanged / (len(views) - 1) > 0.9
     assert scored <= TurnCounter(memory.policy).turns(chat(400))
     kept = [{t.gist.id for t in view if t.gist} for view in views]
-    changes = [(old, new) for old, new in zip(kept, kept[1:], strict=False) if old != new]
+    changes = [(old, new) for old, new in pairwise(kept) if old != new]
     assert any(old & new for old, new in changes)  # not every compaction makes all gists anew
 
 
@@ -219,6 +220,25 @@ def test_an_edited_history_is_noticed():
     assert found.gists != first.gists
     assert memory.archive.get("default", ["t5"])[0].content.startswith("The box was moved")
     assert [t.content for t in memory.archive.turns("default")].count(turns[5].content) == 1
+
+
+def test_a_restart_after_an_edit_goes_on_with_the_new_branch():
+    archive, policy = MemoryArchive(), MemoryPolicy(high_water=4_000)
+    compactor(policy, archive=archive).compact(chat(10))
+    edited = [*chat(5), replace(chat(6)[5], content="Another box, number 999."), *chat(2, 6)]
+    compactor(policy, archive=archive).compact(edited)
+    again = compactor(policy, archive=archive)
+    assert [t.content for t in again.view().turns] == [t.content for t in edited]
+    assert again.append(Turn("user", "And then?")).origin[-1] == len(edited)
+
+
+def test_results_without_a_call_are_quoted_once_compaction_is_due():
+    lone = Turn("tool", "It is 21 degrees.", name="weather", tool_call_id="cut-off")
+    memory = compactor(MemoryPolicy(high_water=1_000, low_water=600, keep_last=3))
+    assert memory.compact([*chat(4), lone]).turns[-1] is lone
+    found = memory.compact([*chat(60), lone])
+    assert all(t.role != "tool" for t in found.turns)
+    assert "It is 21 degrees." in found.turns[-1].content
 
 
 def test_a_longer_history_uses_the_gists_again():

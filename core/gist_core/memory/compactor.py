@@ -21,7 +21,7 @@ from gist_core.memory.policy import MemoryPolicy
 from gist_core.memory.recall import Recall, Recaller
 from gist_core.memory.scoring import PieceScorer
 from gist_core.memory.shrinking import Shrinker
-from gist_core.memory.state import Entry, dump_view, follow, load_view, unanswered
+from gist_core.memory.state import Entry, dump_view, follow, load_view, strays, unanswered
 from gist_core.memory.turns import Turn, check_turns, with_id
 from gist_core.memory.writing import GistWriter
 
@@ -94,7 +94,8 @@ class ConversationCompactor:
             kept, used = follow(self._entries, turns)
             position = sum(e.turns for e in kept)
             new = self._enter(turns[used:], position, used)
-            found = self._settle(kept, new, call)
+            branched = len(kept) < len(self._entries)
+            found = self._settle(kept, new, call, branched=branched)
             if found.error is not None:
                 return replace(found, turns=tuple(turns), origin=tuple(range(len(turns))))
             return found
@@ -110,7 +111,7 @@ class ConversationCompactor:
         check_turns(turns)
         with self._lock:
             call = _Call(self, tuple(e.id for e in self._entries if e.shown))
-            return self._settle(self._entries, self._enter(turns, self._turns, self._turns), call)
+            return self._settle(self._entries, self._enter(turns, self._turns), call)
 
     def view(self) -> Compaction:
         """The view as it stands; no work is done."""
@@ -144,8 +145,11 @@ class ConversationCompactor:
         """As ``recall``, off the event loop."""
         return await asyncio.to_thread(self.recall, query, budget)
 
-    def _enter(self, turns: Sequence[Turn], position: int, origin: int) -> list[Entry]:
-        """New entries for turns; ``position`` in the conversation names those without an id."""
+    def _enter(self, turns: Sequence[Turn], position: int, origin: int | None = None) -> list[Entry]:
+        """New entries for turns; ``position`` in the conversation names those without an id.
+
+        Their origin counts from ``origin``, the index of the first in the list given; else it is the position.
+        """
         entries = []
         for offset, turn in enumerate(turns):
             if turn.gist is not None:
@@ -153,17 +157,24 @@ class ConversationCompactor:
                 position += len(turn.gist.turns)
                 continue
             named = with_id(turn, position)
-            entries.append(Entry(turn, named.id, self._counter.turn(turn), turn.digest, origin + offset))
+            at = position if origin is None else origin + offset
+            entries.append(Entry(turn, named.id, self._counter.turn(turn), turn.digest, at))
             position += 1
         return entries
 
-    def _settle(self, kept: list[Entry], new: list[Entry], call: _Call) -> Compaction:
-        """Archives what is new, compacts if need be, and takes the outcome over."""
+    def _settle(self, kept: list[Entry], new: list[Entry], call: _Call, *, branched: bool = False) -> Compaction:
+        """Archives what is new, compacts if need be, and takes the outcome over.
+
+        ``branched``: turns that stood before are gone, so that the archive's order no longer tells the conversation.
+        """
         entries = kept + new
         self._entries, self._turns = entries, sum(e.turns for e in entries)
         self._unsaved += [_named(e) for e in new if e.gist is None]
         try:
             self._save()
+            if branched:
+                self._last = self.archive.turns(self.conversation)[-1].id
+                self._save(dump_view(entries, self._last, self._open))
             self._take(self._without_strays(entries))
             if self._is_due():
                 self._take(self._shrinker(self._entries))
@@ -190,11 +201,17 @@ class ConversationCompactor:
             self._last, self._unsaved = self._unsaved[-1].id, []
 
     def _without_strays(self, entries: list[Entry]) -> list[Entry]:
-        """A result that comes after its call went into a gist is quoted too: alone it would be an orphan."""
-        strays = self._open - {call.id for e in entries for call in e.turn.tool_calls} if self._open else ()
-        if not strays:
+        """A result whose call went into a gist before it came is quoted too; once compaction is due, so is every
+        result without a call: alone it would be an orphan.
+        """
+        if not (self._open or self._is_due()):
             return entries
-        return [self._quoted(e) if e.turn.role == "tool" and e.turn.tool_call_id in strays else e for e in entries]
+        lone = strays([e.turn for e in entries]) if self._is_due() else self._late(entries)
+        return [self._quoted(e) if at in lone else e for at, e in enumerate(entries)]
+
+    def _late(self, entries: list[Entry]) -> set[int]:
+        lone = strays([e.turn for e in entries])
+        return {at for at in lone if entries[at].turn.tool_call_id in self._open}
 
     def _quoted(self, entry: Entry) -> Entry:
         return self._writer.write(
@@ -220,12 +237,11 @@ class ConversationCompactor:
         text = self.archive.saved_view(self.conversation)
         if text is not None:
             saved = load_view(text)
-            by_id = {turn.id: turn for turn in turns}
             after = 1 + max((at for at, turn in enumerate(turns) if turn.id == saved.last), default=-1)
-            items = [_gist_turn(item) if isinstance(item, Gist) else by_id[item] for item in saved.entries]
-            items += turns[after:]
+            verbatim = iter(self.archive.get(self.conversation, [e for e in saved.entries if isinstance(e, str)]))
+            items = [_gist_turn(e) if isinstance(e, Gist) else next(verbatim) for e in saved.entries] + turns[after:]
             self._open = set(saved.open_calls)
-        self._entries = self._enter(items, 0, 0)
+        self._entries = self._enter(items, 0)
         self._turns = sum(e.turns for e in self._entries)
 
 

@@ -90,6 +90,17 @@ def runs(free: Sequence[bool]) -> list[range]:
     return [range(start, stop) for start, stop in zip(edges[::2], edges[1::2], strict=True)]
 
 
+def strays(turns: Sequence[Turn]) -> set[int]:
+    """Places of results that stand behind no call of theirs."""
+    called: set[str] = set()
+    found = set()
+    for at, turn in enumerate(turns):
+        if turn.role == "tool" and turn.tool_call_id not in called:
+            found.add(at)
+        called |= {call.id for call in turn.tool_calls}
+    return found
+
+
 def unanswered(turns: Sequence[Turn]) -> set[str]:
     """Ids of calls that none of the turns answers."""
     calls = {call.id for turn in turns for call in turn.tool_calls}

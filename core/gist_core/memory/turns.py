@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -84,7 +83,7 @@ class Turn:
             list(self.opaque),
             _plain(self.extra) if self.opaque else None,
         ]
-        return hashlib.sha256(json.dumps(seen).encode("ascii")).hexdigest()
+        return hashlib.sha256(repr(seen).encode("ascii", "backslashreplace")).hexdigest()
 
 
 def with_id(turn: Turn, position: int) -> Turn:
@@ -120,6 +119,7 @@ def turn_to_json(turn: Turn) -> dict[str, Any]:
         data["pinned"] = True
     if turn.opaque:
         data["opaque"] = list(turn.opaque)
+    if turn.opaque_tokens:
         data["opaque_tokens"] = turn.opaque_tokens
     if turn.extra:
         data["extra"] = _plain(turn.extra)
