@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -65,7 +66,8 @@ class Recaller:
 
     def __init__(self, compressor: TextCompressor) -> None:
         self._compressor = compressor
-        self._vectors: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
+        self._lock = threading.Lock()
+        self._vectors: OrderedDict[str, NDArray[np.float16]] = OrderedDict()
 
     def __call__(self, turns: Sequence[Turn], gists: Sequence[Gist], query: str, budget: Budget) -> Recall:
         """Searches ``turns``; what ``gists`` hold of them is left out.
@@ -109,14 +111,20 @@ class Recaller:
     def _cosines(self, query: str, texts: Sequence[str]) -> Floats | None:
         if not isinstance(self._compressor, Embedder):
             return None
-        keys = [hash_text(text) for text in texts]
-        new = {key: text for key, text in zip(keys, texts, strict=True) if key not in self._vectors}
-        if new:
-            self._vectors.update(zip(new, self._compressor.embed(list(new.values())).astype(np.float16), strict=True))
-        vectors = np.stack([self._vectors[key] for key in keys]).astype(np.float32)
-        while len(self._vectors) > _EMBEDDED:
-            self._vectors.popitem(last=False)
+        vectors = self._embedded(self._compressor, texts).astype(np.float32)
         return np.asarray(vectors @ self._compressor.embed([query])[0], dtype=np.float64)
+
+    def _embedded(self, embedder: Embedder, texts: Sequence[str]) -> NDArray[np.float16]:
+        """(N, D); texts seen before are not embedded again."""
+        keys = [hash_text(text) for text in texts]
+        with self._lock:
+            new = {key: text for key, text in zip(keys, texts, strict=True) if key not in self._vectors}
+            if new:
+                self._vectors.update(zip(new, embedder.embed(list(new.values())).astype(np.float16), strict=True))
+            found = np.stack([self._vectors[key] for key in keys])
+            while len(self._vectors) > _EMBEDDED:
+                self._vectors.popitem(last=False)
+        return found
 
 
 def _bm25(query: str, texts: Sequence[str]) -> Floats:
