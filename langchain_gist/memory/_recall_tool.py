@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
+import warnings
+
 from langchain_core.tools import BaseTool, StructuredTool
 
+from gist_core.fallback import GistWarning
 from langchain_gist.memory._views import Views
 
 RECALL_TOOL = "recall_conversation"
 _NOTHING = "Nothing was found in the earlier conversation."
+_FAILED = "The earlier conversation cannot be searched at the moment."
+
+logger = logging.getLogger(__name__)
 
 
 def recall_tool(views: Views, tokens: int) -> BaseTool:
     """A tool that recalls from the conversation in which it is called.
 
     Args:
-        views: Of all conversations.
+        views: Of all conversations; where their settings say ``on_error="original"``, a failure is told to the agent.
         tokens: Most tokens of an answer.
     """
 
@@ -24,11 +32,19 @@ def recall_tool(views: Views, tokens: int) -> BaseTool:
         Args:
             query: A question, or the words to look for.
         """
-        found = views.recall(query, tokens, views.thread()).text if query.strip() else ""
-        return found or _NOTHING
+        if not query.strip():
+            return _NOTHING
+        try:
+            return views.recall(query, tokens, views.thread()).text or _NOTHING
+        except Exception as error:
+            if views.settings.on_error == "raise":
+                raise
+            said = f"Nothing could be recalled: {type(error).__name__}: {error}"
+            logger.warning(said, exc_info=error)
+            warnings.warn(said, GistWarning, stacklevel=2)
+            return _FAILED
 
     async def arecall(query: str) -> str:
-        found = (await views.arecall(query, tokens, views.thread())).text if query.strip() else ""
-        return found or _NOTHING
+        return await asyncio.to_thread(recall, query)
 
     return StructuredTool.from_function(recall, arecall, name=RECALL_TOOL, parse_docstring=True)

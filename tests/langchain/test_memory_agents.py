@@ -272,3 +272,20 @@ def test_a_failure_leaves_the_result_whole():
 def test_an_impossible_size_is_refused(tokens):
     with pytest.raises(InvalidInputError, match="tool_output_tokens"):
         GistMiddleware(model=LexicalCompressor(), tool_output_tokens=tokens)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_recall_that_fails_is_told_or_raised(way):
+    archive, config = MemoryArchive(), {"configurable": {"thread_id": "thread-1"}}
+    options = {"archive": archive, "high_water": LIMIT, "keep_last": 4}
+    lead(agent_of(ScriptedChatModel(), GistMiddleware(model=LexicalCompressor(), **options)), 30, "sync")
+
+    def ask(**more):
+        found = GistMiddleware(model=Broken(RuntimeError("out of memory")), **options, **more).recall_tool()
+        asked = {"query": "Which bridge?"}
+        return asyncio.run(found.ainvoke(asked, config)) if way == "async" else found.invoke(asked, config)
+
+    with pytest.warns(GistWarning, match="out of memory"):
+        assert "cannot be searched" in ask()
+    with pytest.raises(RuntimeError, match="out of memory"):
+        ask(on_error="raise")
