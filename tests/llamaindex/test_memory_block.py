@@ -193,7 +193,7 @@ def test_a_result_whose_call_never_came_is_quoted(tmp_path):
     content = get(block)
     check_prompt([*content, ASKED], 320)
     assert [message.role for message in content] == ["user", "user"]
-    assert "\n> tool returned: Result of c1: 17 apples." in content[0].content
+    assert "\ntool returned: Result of c1: 17 apples." in content[0].content
     archive = SqlArchive(tmp_path / "chats.db")
     assert get(block_of(archive=archive)) == content
     assert [turn_to_message(turn) for turn in archive.turns("s")] == tool_unit()[2:]
