@@ -130,15 +130,16 @@ def measure(archive: str, path: Path | None, turns: int) -> dict[str, Any]:
 
     policy = MemoryPolicy(high_water=LIMIT, low_water=LOW, keep_last=LAST)
     counter = TurnCounter(policy)
-    milliseconds, scored, peaks, read = [], [], {}, 0
+    milliseconds, cpu, scored, peaks, read = [], [], [], {}, 0
     ours, window, summary = Prompts("gist"), Prompts("last turns within the limit"), Prompts("summary at the limit")
     with tempfile.TemporaryDirectory() as folder:
         memory = ConversationCompactor(policy, archive=make_archive(archive, Path(folder)))
         for number, text in zip(range(turns), texts(path), strict=False):
             turn = Turn("user" if number % 2 == 0 else "assistant", text, id=f"t{number}")
-            began = time.perf_counter()
+            began, worked = time.perf_counter(), time.process_time()
             view = memory.append(turn)
             milliseconds.append(1000 * (time.perf_counter() - began))
+            cpu.append(1000 * (time.process_time() - worked))
             scored.append(view.usage.tokens_scored)
             new = (turn.id, counter.turn(turn))
             read += new[1]
@@ -148,7 +149,7 @@ def measure(archive: str, path: Path | None, turns: int) -> dict[str, Any]:
             if number + 1 in (turns // 10, turns):
                 peaks[number + 1] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     tenth = turns // 10
-    early, late = milliseconds[tenth : 2 * tenth], milliseconds[-tenth:]
+    early, late = slice(tenth, 2 * tenth), slice(turns - tenth, turns)
     return {
         "archive": archive,
         "turns": turns,
@@ -156,9 +157,12 @@ def measure(archive: str, path: Path | None, turns: int) -> dict[str, Any]:
         "ms": means(milliseconds),
         "scored": means(scored),
         "scored_%": round(100 * sum(scored) / read, 1),
-        "early_ms": round(statistics.fmean(early), 2),
-        "late_ms": round(statistics.fmean(late), 2),
-        "late_over_early": round(statistics.fmean(late) / statistics.fmean(early), 2),
+        "early_ms": round(statistics.fmean(milliseconds[early]), 2),
+        "late_ms": round(statistics.fmean(milliseconds[late]), 2),
+        "early_cpu_ms": round(statistics.fmean(cpu[early]), 2),
+        "late_cpu_ms": round(statistics.fmean(cpu[late]), 2),
+        "cpu_late_over_early": round(statistics.fmean(cpu[late]) / statistics.fmean(cpu[early]), 2),
+        "scored_late_over_early": round(sum(scored[late]) / max(sum(scored[early]), 1), 2),
         "median_ms": round(statistics.median(milliseconds), 3),
         "slowest_ms": round(max(milliseconds)),
         "peak_growth_mib": round(peaks[turns] - peaks[tenth], 1),
@@ -192,16 +196,8 @@ def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 def report(results: Sequence[dict[str, Any]]) -> str:
     """The tables for people."""
-    costs = [
-        "median_ms",
-        "early_ms",
-        "late_ms",
-        "late_over_early",
-        "slowest_ms",
-        "scored_%",
-        "peak_growth_mib",
-        "peak_mib",
-    ]
+    times = ["median_ms", "early_ms", "late_ms", "early_cpu_ms", "late_cpu_ms", "cpu_late_over_early"]
+    costs = [*times, "slowest_ms", "scored_%", "scored_late_over_early", "peak_growth_mib", "peak_mib"]
     first = results[0]
     per_step = zip(*(r["ms"] for r in results), first["scored"], strict=True)
     steps = [[(at + 1) * STEP, *row] for at, row in enumerate(per_step)]
@@ -210,7 +206,7 @@ def report(results: Sequence[dict[str, Any]]) -> str:
     return "\n\n".join(
         [
             f"{platform.processor() or platform.machine()}; {first['turns']} turns of {first['tokens']} tokens, "
-            f"compacted from {LIMIT} to {LOW}; early: the second tenth of the turns, late: the last.",
+            f"compacted from {LIMIT} to {LOW}; early: the second tenth, late: the last; CPU time of all threads.",
             table(["archive", *costs], [[r["archive"], *(r[c] for c in costs)] for r in results]),
             table(
                 ["hundred turns up to", *(f"ms a turn, {r['archive']}" for r in results), "tokens read a turn"], shown

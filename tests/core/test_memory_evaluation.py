@@ -12,6 +12,8 @@ from gist_core.evaluation.memory_baselines import (
     Shown,
     at_random,
     best_first,
+    by_rare_words,
+    by_rare_words_each,
     by_words,
     by_words_asked,
     head_and_tail,
@@ -155,10 +157,28 @@ def test_baselines_take_whole_turns_by_their_place_and_score():
     assert list(by_words_asked(chat, question, size).kept) == ["t7"]
 
 
+def test_rare_words_count_together_or_each():
+    said_often = [Turn("user", "I am so very glad", id=f"t{n}") for n in range(20)]
+    some = [Turn("user", "Zanzibar", id="one"), Turn("user", "I am so very glad of ginger tea", id="three")]
+    chat = Chat("c", "made", (*said_often, *some))
+    size = max(chat.sizes)
+    assert list(by_rare_words(chat, size).kept) == ["three"]
+    assert next(iter(by_rare_words_each(chat, chat.sizes[-2]).kept)) == "one"
+
+
 def test_no_system_goes_over_its_budget_and_kept_spans_are_what_is_shown():
     ours, chat = GistMemory(LexicalCompressor()), _chat()
     question = chat.questions[0]
-    systems = [ours.view, ours.turn_by_turn, keep_last, head_and_tail, at_random, by_words]
+    systems = [
+        ours.view,
+        ours.turn_by_turn,
+        keep_last,
+        head_and_tail,
+        at_random,
+        by_words,
+        by_rare_words,
+        by_rare_words_each,
+    ]
     for rate in RATES:
         budget = budget_of(chat, rate)
         found = [system(chat, budget) for system in systems]

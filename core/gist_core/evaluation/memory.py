@@ -14,6 +14,8 @@ from gist_core.evaluation.memory_baselines import (
     ByMeaning,
     Free,
     at_random,
+    by_rare_words,
+    by_rare_words_each,
     by_words,
     by_words_asked,
     head_and_tail,
@@ -37,6 +39,7 @@ def systems(compressor: TextCompressor, *, alone: bool = False) -> tuple[dict[st
     if alone:
         return free, asked
     free |= {"last turns": keep_last, "head and tail": head_and_tail, "random turns": at_random, "bm25 turns": by_words}
+    free |= {"rare words, sum": by_rare_words, "rare words, mean": by_rare_words_each}
     asked |= {"bm25 turns by the question": by_words_asked}
     if find_spec(DEFAULT_ENCODER):
         mini = ByMeaning(MiniLM(str(default_encoder())))

@@ -81,8 +81,18 @@ def best_first(chat: Chat, scores: Floats, budget: int) -> Shown:
 
 
 def by_words(chat: Chat, budget: int) -> Shown:
-    """BM25 with the whole conversation as the query: turns that say what is said often, in few words."""
+    """BM25 with the whole conversation as the query, a word as often as it stands there."""
     return best_first(chat, _central(chat), budget)
+
+
+def by_rare_words(chat: Chat, budget: int) -> Shown:
+    """The inverse document frequencies of a turn's words, summed: much that is said seldom."""
+    return best_first(chat, np.array([sum(own) for own in _rarity(chat)]), budget)
+
+
+def by_rare_words_each(chat: Chat, budget: int) -> Shown:
+    """Their mean: what is said seldom, in few words."""
+    return best_first(chat, np.array([sum(own) / max(len(own), 1) for own in _rarity(chat)]), budget)
 
 
 def by_words_asked(chat: Chat, question: Question, budget: int) -> Shown:
@@ -142,6 +152,12 @@ def _bm25(chat: Chat, query: str) -> Floats:
 @lru_cache(maxsize=2)
 def _central(chat: Chat) -> Floats:
     return _bm25(chat, " ".join(_texts(chat)))
+
+
+def _rarity(chat: Chat) -> list[list[float]]:
+    """The inverse document frequency of each word of each turn."""
+    known = _index(chat).idf
+    return [[known[word] for word in _words(text)] for text in _texts(chat)]
 
 
 @lru_cache(maxsize=2)

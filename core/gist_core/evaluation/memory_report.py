@@ -15,6 +15,10 @@ OURS_FREE = "gist"
 OURS_ASKED = "gist, view + recall"
 KINDS = ("number", "date", "identifier", "name")
 _KIND_RATE = 10
+_NOTE = (
+    "Values are what `gist_core.facts` finds, by which gists are made too, so they favour ours. Intervals take records "
+    "as independent, also those of one conversation: with few conversations they are too narrow."
+)
 
 
 def markdown(rows: Rows) -> str:
@@ -25,7 +29,7 @@ def markdown(rows: Rows) -> str:
     sets = dict.fromkeys(r["set"] for r in rows)
     parts = [part for name in sets for part in _set(name, [r for r in rows if r["set"] == name])]
     over = sum(bool(r["over"]) for r in rows)
-    return "\n\n".join([*parts, _fill(rows), f"Outputs over budget: {over} of {len(rows)}."]) + "\n"
+    return "\n\n".join([*parts, _fill(rows), _NOTE, f"Outputs over budget: {over} of {len(rows)}."]) + "\n"
 
 
 def _set(name: str, rows: Rows) -> Iterable[str]:
