@@ -36,6 +36,19 @@ class GistWarning(UserWarning):
     """A call went on without the model; the message names the cause."""
 
 
+def tell(log: logging.Logger, message: str, error: Exception, *, stacklevel: int = 2) -> None:
+    """Logs a failure that a call went on from, and warns with GistWarning.
+
+    Args:
+        log: The caller's logger.
+        message: What the call did instead, and the cause.
+        error: The cause; its traceback is logged.
+        stacklevel: As ``warnings.warn`` counts it for the caller of this function.
+    """
+    log.warning(message, exc_info=error)
+    warnings.warn(message, GistWarning, stacklevel=stacklevel + 1)
+
+
 @dataclass(slots=True)
 class FallbackCompressor:
     """Gives a usable answer where ``inner`` fails at run time: its model, device, memory, weights, or the clock.
@@ -128,8 +141,7 @@ class FallbackCompressor:
         with _counting:
             self.fallbacks += 1
         message = f"Compressed without the model (on_error={self.on_error!r}): {type(error).__name__}: {error}"
-        logger.warning(message, exc_info=error)
-        warnings.warn(message, GistWarning, stacklevel=3)
+        tell(logger, message, error, stacklevel=3)
 
     def _without_model(
         self, passages: Sequence[Passage], budget: Budget, keep: Sequence[KeepItem], start: float

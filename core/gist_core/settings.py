@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_args
+from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, get_args
 
 from gist_core.budget import Budget
 from gist_core.compressor import TextCompressor, check_pattern, check_timeout
@@ -25,7 +25,15 @@ _LEADING_FLAGS = re.compile(r"\(\?[aiLmsux]+\)")
 
 
 @dataclass(frozen=True, kw_only=True)
-class CompressionSettings:
+class _Settings:
+    @classmethod
+    def of(cls, adapter: object) -> Self:
+        """The settings an adapter holds as attributes of the same names."""
+        return cls(**{field.name: getattr(adapter, field.name) for field in fields(cls)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompressionSettings(_Settings):
     """How an adapter compresses.
 
     Args:
@@ -76,11 +84,6 @@ class CompressionSettings:
         if isinstance(budget.tokenizer, str):
             token_counter(budget.tokenizer)  # loads it, so that a name that needs the network fails here
 
-    @classmethod
-    def of(cls, adapter: object) -> CompressionSettings:
-        """The settings an adapter holds as attributes of the same names."""
-        return cls(**{field.name: getattr(adapter, field.name) for field in fields(cls)})
-
     def budget(self) -> Budget:
         """The budget of every call."""
         sizes = (self.tokens, self.ratio, self.threshold)
@@ -128,7 +131,7 @@ class MemoryOptions(TypedDict, total=False):
 
 
 @dataclass(frozen=True, kw_only=True)
-class MemorySettings:
+class MemorySettings(_Settings):
     """How an adapter keeps conversations small.
 
     Args:
@@ -160,11 +163,6 @@ class MemorySettings:
         check_device(self.device)
         object.__setattr__(self, "keep", pattern_texts(self.keep))
         self.policy()
-
-    @classmethod
-    def of(cls, adapter: object) -> MemorySettings:
-        """The settings an adapter holds as attributes of the same names."""
-        return cls(**{field.name: getattr(adapter, field.name) for field in fields(cls)})
 
     def policy(self) -> MemoryPolicy:
         """The policy of every conversation."""

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import warnings
 
 from langchain_core.tools import BaseTool, StructuredTool
 
-from gist_core.fallback import GistWarning
+from gist_core.fallback import tell
 from langchain_gist.memory._views import Views
 
 RECALL_TOOL = "recall_conversation"
@@ -40,8 +39,7 @@ def recall_tool(views: Views, tokens: int) -> BaseTool:
             if views.settings.on_error == "raise":
                 raise
             said = f"Nothing could be recalled: {type(error).__name__}: {error}"
-            logger.warning(said, exc_info=error)
-            warnings.warn(said, GistWarning, stacklevel=2)
+            tell(logger, said, error)
             return _FAILED
 
     async def arecall(query: str) -> str:

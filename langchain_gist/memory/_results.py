@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-import warnings
 from dataclasses import replace
 
 from langchain_core.messages import ToolMessage
 
 from gist_core.errors import InvalidInputError
-from gist_core.fallback import GistWarning
+from gist_core.fallback import tell
 from gist_core.memory.tool_output import shorten_result
 from gist_core.tokens import token_counter
 from langchain_gist.memory._messages import to_turns
@@ -59,8 +58,7 @@ class ResultShortener:
             if self._settings.on_error == "raise":
                 raise
             said = f"A result of the tool {message.name!r} stays as it was: {type(error).__name__}: {error}"
-            logger.warning(said, exc_info=error)
-            warnings.warn(said, GistWarning, stacklevel=2)
+            tell(logger, said, error)
             return message
 
     def _shortened(self, message: ToolMessage, text: str, query: str | None, place: str) -> ToolMessage:

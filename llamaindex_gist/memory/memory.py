@@ -13,7 +13,7 @@ from pydantic import Field, PrivateAttr, SerializationInfo, SerializerFunctionWr
 
 from gist_core.budget import Budget
 from gist_core.errors import InvalidInputError
-from gist_core.memory.archive import Archive, turn_from_text, turn_to_text
+from gist_core.memory.archive import Archive, from_ascii, to_ascii, turn_from_text, turn_to_text
 from gist_core.memory.compactor import ConversationCompactor
 from gist_core.memory.recall import Recall
 from gist_core.memory.turns import Turn
@@ -75,7 +75,8 @@ class GistMemory(SharedSettings, BaseMemory):
         conversations = MemorySettings.of(self).conversations(self.archive)
         if saved:
             turns = [turn_from_text(text) for text in saved["turns"]]
-            conversations.archive.add(self.session_id, turns, saved["view"])
+            view = saved["view"]
+            conversations.archive.add(self.session_id, turns, None if view is None else from_ascii(view))
         conversations.of(self.session_id)  # a session without a name fails here
         return Live(self.__dict__, conversations)
 
@@ -190,7 +191,8 @@ class GistMemory(SharedSettings, BaseMemory):
         if self.archive is not None:
             return None
         view = self._live.conversations.archive.saved_view(self.session_id)
-        return {"turns": [turn_to_text(turn) for turn in self._originals()], "view": view}
+        turns = [turn_to_text(turn) for turn in self._originals()]
+        return {"turns": turns, "view": None if view is None else to_ascii(view)}
 
     @model_serializer(mode="wrap")
     def custom_model_dump(self, handler: SerializerFunctionWrapHandler, info: SerializationInfo) -> dict[str, Any]:

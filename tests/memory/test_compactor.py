@@ -140,9 +140,15 @@ def test_turn_by_turn_every_view_keeps_the_rules(turns, policy):
         try:
             found = memory.append(turn)
         except BudgetTooSmallError:
+            left = [t for t in memory.view().turns if t.gist is None]
+            must = TurnCounter(policy).turns(left[i] for i in verbatim(left, policy.keep_last))
+            assert must + LEAST_LABEL > policy.high_water
             continue
         check_view(turns[:count], found, policy)
         check_gists(turns[:count], found)
+        last = range(max(0, count - policy.keep_last), count)
+        stay = {i for i in range(count) if i in last or turns[i].role == "system" or turns[i].pinned}
+        assert {i for i in stay if turns[i].role != "tool"} <= set(found.origin)  # check_pairs sees to the results
     assert memory.archive.turns("default") == [with_id(turn, i) for i, turn in enumerate(turns)]
 
 
@@ -159,6 +165,14 @@ def test_a_restart_changes_nothing(turns, policy):
     shown = [(t.role, t.content, t.tool_calls, t.gist) for t in first.view().turns]
     assert [(t.role, t.content, t.tool_calls, t.gist) for t in again.view().turns] == shown
     assert again.view().usage.tokens_out == first.view().usage.tokens_out
+
+
+def test_a_restart_keeps_lone_surrogates_apart():
+    archive, policy = MemoryArchive(), MemoryPolicy(high_water=400, low_water=200, keep_last=2, keep=["K-1"])
+    memory = compactor(policy, archive=archive)
+    memory.append(Turn("user", "The key \ud83d\ude00 is K-1."), *chat(40))
+    assert "\ud83d\ude00" in memory.view().turns[0].content
+    assert compactor(policy, archive=archive).view().turns == memory.view().turns
 
 
 @SOME
@@ -337,6 +351,19 @@ def test_recall_finds_what_the_view_has_lost():
     assert found.tokens <= 80
     assert "code" in {piece.turn for piece in found.pieces}
     assert memory.recall("Which word opens my locker?", Budget(tokens=3)).text == ""
+
+
+def test_recall_says_so_where_a_compressor_fails_in_its_own_way():
+    class Broken(QuickCompressor):
+        def compress(self, passages, *, query=None, **settings):
+            if query is not None:
+                raise RuntimeError("out of memory")
+            return super().compress(passages, query=query, **settings)
+
+    memory = ConversationCompactor(MemoryPolicy(high_water=400, low_water=200), compressor=Broken())
+    memory.append(*chat(40))
+    with pytest.raises(CompressionError, match="RuntimeError: out of memory"):
+        memory.recall("Which box?", Budget(tokens=80))
 
 
 def test_recall_searches_only_this_conversation_and_leaves_out_what_is_in_view():

@@ -37,7 +37,7 @@ FIRST = Gist(
         Piece("turn-3", "look_up returned", '{"items":[1,"2 more"]}', None, ()),
         Piece("turn-4", "track returned", '"where":"Goole"', (Span(22, 37),), ()),
     ),
-    text="[Earlier conversation, 4 turns shortened.]\n> user Ines: I am <Ines>.",
+    text="[Quotes from 4 earlier turns]\nuser Ines: I am <Ines>.",
     tokens_in=120,
 )
 SILENT = Gist("gist-2", ("turn-6",), ((1, "digest"),), (), "", 1004)  # without room for its text it is in no view

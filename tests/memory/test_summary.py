@@ -38,6 +38,14 @@ def test_a_summary_of_a_summary_stands_for_all_and_quotes_once(first, then):
     assert again.content.count("[Quotes from") == 1
 
 
+def test_turns_without_an_id_are_named_by_their_place_in_the_conversation():
+    summarizer = Summarizer(120, QuickCompressor())
+    first = summarizer([Turn("user", "One."), Turn("user", "Two.")])
+    again = summarizer([first, Turn("user", "Three.")])
+    assert again.gist.turns == ("turn-0", "turn-1", "turn-2")
+    assert [piece.turn for piece in again.gist.pieces] == ["turn-0", "turn-1", "turn-2"]
+
+
 def test_patterns_go_first():
     turns = [Turn("user", f"Word number {n} of many. The key is K-{n}.") for n in range(60)]
     text = Summarizer(100, QuickCompressor(), keep=["K-17"])(turns).content

@@ -11,9 +11,10 @@ from dataclasses import replace
 
 from gist_core.budget import Budget
 from gist_core.compressor import TextCompressor
-from gist_core.errors import GistError, InvalidInputError
+from gist_core.errors import GistError
 from gist_core.fallback import GistWarning
-from gist_core.memory.archive import Archive, MemoryArchive
+from gist_core.loading import load_compressor
+from gist_core.memory.archive import Archive, MemoryArchive, check_conversation
 from gist_core.memory.compaction import Compaction, MemoryUsage
 from gist_core.memory.counting import TurnCounter
 from gist_core.memory.gist import Gist
@@ -21,8 +22,8 @@ from gist_core.memory.policy import MemoryPolicy
 from gist_core.memory.recall import Recall, Recaller
 from gist_core.memory.scoring import PieceScorer
 from gist_core.memory.shrinking import Shrinker
-from gist_core.memory.state import Entry, dump_view, follow, load_view, strays, unanswered
-from gist_core.memory.turns import Turn, check_turns, with_id
+from gist_core.memory.state import Entry, dump_view, entered, follow, load_view, strays, unanswered
+from gist_core.memory.turns import Turn, check_turns
 from gist_core.memory.writing import GistWriter
 
 
@@ -59,12 +60,11 @@ class ConversationCompactor:
         archive: Archive | None = None,
         conversation: str = "default",
     ) -> None:
-        if not isinstance(conversation, str) or not conversation:
-            raise InvalidInputError(f"conversation is {conversation!r}.", hint="Name it with a non-empty str.")
+        check_conversation(conversation)
         self.policy = policy or MemoryPolicy()
         self.conversation = conversation
         self.archive: Archive = archive if archive is not None else MemoryArchive()
-        compressor = compressor or _default()
+        compressor = compressor or load_compressor()
         self._counter = TurnCounter(self.policy)
         self._scorer = PieceScorer(compressor, self._counter.text, self.policy.keep)
         self._writer = GistWriter(self.policy, self._counter, self._scorer)
@@ -90,10 +90,10 @@ class ConversationCompactor:
         """
         check_turns(turns)
         with self._lock:
-            call = _Call(self, tuple(e.id for e in self._entries if e.shown))
+            call = _Call(self)
             kept, used = follow(self._entries, turns)
             position = sum(e.turns for e in kept)
-            new = self._enter(turns[used:], position, used)
+            new = entered(turns[used:], self._counter, position, used)
             branched = len(kept) < len(self._entries)
             found = self._settle(kept, new, call, branched=branched)
             if found.error is not None:
@@ -110,13 +110,13 @@ class ConversationCompactor:
         """
         check_turns(turns)
         with self._lock:
-            call = _Call(self, tuple(e.id for e in self._entries if e.shown))
-            return self._settle(self._entries, self._enter(turns, self._turns), call)
+            call = _Call(self)
+            return self._settle(self._entries, entered(turns, self._counter, self._turns), call)
 
     def view(self) -> Compaction:
         """The view as it stands; no work is done."""
         with self._lock:
-            return _Call(self, tuple(e.id for e in self._entries if e.shown)).result(self._entries)
+            return _Call(self).result(self._entries)
 
     def recall(self, query: str, budget: Budget) -> Recall:
         """What the turns that the view no longer shows word for word say about a question.
@@ -127,6 +127,7 @@ class ConversationCompactor:
 
         Raises:
             InvalidInputError: The query is empty, or the budget has neither.
+            GistError: The model or the archive failed.
         """
         with self._lock:
             gists = [e.gist for e in self._entries if e.gist]
@@ -144,23 +145,6 @@ class ConversationCompactor:
     async def arecall(self, query: str, budget: Budget) -> Recall:
         """As ``recall``, off the event loop."""
         return await asyncio.to_thread(self.recall, query, budget)
-
-    def _enter(self, turns: Sequence[Turn], position: int, origin: int | None = None) -> list[Entry]:
-        """New entries for turns; ``position`` in the conversation names those without an id.
-
-        Their origin counts from ``origin``, the index of the first in the list given; else it is the position.
-        """
-        entries = []
-        for offset, turn in enumerate(turns):
-            if turn.gist is not None:
-                entries.append(Entry(turn, turn.gist.id, self._counter.turn(turn) if turn.content else 0, "", None))
-                position += len(turn.gist.turns)
-                continue
-            named = with_id(turn, position)
-            at = position if origin is None else origin + offset
-            entries.append(Entry(turn, named.id, self._counter.turn(turn), turn.digest, at))
-            position += 1
-        return entries
 
     def _settle(self, kept: list[Entry], new: list[Entry], call: _Call, *, branched: bool = False) -> Compaction:
         """Archives what is new, compacts if need be, and takes the outcome over.
@@ -204,14 +188,11 @@ class ConversationCompactor:
         """A result whose call went into a gist before it came is quoted too; once compaction is due, so is every
         result without a call: alone it would be an orphan.
         """
-        if not (self._open or self._is_due()):
+        due = self._is_due()
+        if not (due or self._open):
             return entries
-        lone = strays([e.turn for e in entries]) if self._is_due() else self._late(entries)
+        lone = {at for at in strays([e.turn for e in entries]) if due or entries[at].turn.tool_call_id in self._open}
         return [self._quoted(e) if at in lone else e for at, e in enumerate(entries)]
-
-    def _late(self, entries: list[Entry]) -> set[int]:
-        lone = strays([e.turn for e in entries])
-        return {at for at in lone if entries[at].turn.tool_call_id in self._open}
 
     def _quoted(self, entry: Entry) -> Entry:
         return self._writer.write(
@@ -241,18 +222,18 @@ class ConversationCompactor:
             verbatim = iter(self.archive.get(self.conversation, [e for e in saved.entries if isinstance(e, str)]))
             items = [_gist_turn(e) if isinstance(e, Gist) else next(verbatim) for e in saved.entries] + turns[after:]
             self._open = set(saved.open_calls)
-        self._entries = self._enter(items, 0)
+        self._entries = entered(items, self._counter)
         self._turns = sum(e.turns for e in self._entries)
 
 
 class _Call:
     """One call under way: when it began and what stood before it."""
 
-    def __init__(self, compactor: ConversationCompactor, before: tuple[str, ...]) -> None:
+    def __init__(self, compactor: ConversationCompactor) -> None:
         self._began = time.perf_counter()
         self._scorer = compactor._scorer
         self._scored = self._scorer.tokens
-        self._before = before
+        self._before = [e.id for e in compactor._entries if e.shown]
 
     def result(self, entries: Sequence[Entry], error: GistError | None = None) -> Compaction:
         shown = [e for e in entries if e.shown]
@@ -278,9 +259,3 @@ def _named(entry: Entry) -> Turn:
 
 def _gist_turn(gist: Gist) -> Turn:
     return Turn("user", gist.text, id=gist.id, gist=gist)
-
-
-def _default() -> TextCompressor:
-    from gist_core.loading import load_compressor
-
-    return load_compressor()

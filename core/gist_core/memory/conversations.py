@@ -6,6 +6,7 @@ import threading
 from collections import OrderedDict
 
 from gist_core.compressor import TextCompressor
+from gist_core.loading import load_compressor
 from gist_core.memory.archive import Archive, MemoryArchive
 from gist_core.memory.compactor import ConversationCompactor
 from gist_core.memory.policy import MemoryPolicy
@@ -33,7 +34,7 @@ class Conversations:
     ) -> None:
         self.policy = policy or MemoryPolicy()
         self.archive: Archive = archive if archive is not None else MemoryArchive()
-        self._compressor = compressor
+        self._compressor = compressor or load_compressor()
         self._lock = threading.Lock()
         self._known: OrderedDict[str, ConversationCompactor] = OrderedDict()
 
@@ -52,10 +53,6 @@ class Conversations:
             return self._known[conversation]
 
     def _new(self, conversation: str) -> ConversationCompactor:
-        if self._compressor is None:
-            from gist_core.loading import load_compressor
-
-            self._compressor = load_compressor()
         return ConversationCompactor(
             self.policy, compressor=self._compressor, archive=self.archive, conversation=conversation
         )

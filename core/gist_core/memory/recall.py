@@ -17,7 +17,7 @@ from gist_core.compressor import TextCompressor
 from gist_core.errors import InvalidBudgetError, InvalidInputError
 from gist_core.memory.gist import Gist, Piece
 from gist_core.memory.pieces import choose, pieces_of, written
-from gist_core.memory.scoring import logit
+from gist_core.memory.scoring import logit, unit_logits
 from gist_core.memory.turns import Turn
 from gist_core.passage import Passage, ScoredSpan, hash_text
 from gist_core.tokens import TokenCounter, token_counter
@@ -74,6 +74,7 @@ class Recaller:
 
         Raises:
             InvalidInputError: The query is empty, or the budget has neither ``tokens`` nor ``ratio``.
+            GistError: The compressor failed.
         """
         if not isinstance(query, str) or not query.strip():
             raise InvalidInputError(f"query is {query!r}.", hint="Ask something.")
@@ -96,16 +97,17 @@ class Recaller:
         coarse = np.sum([part + _around(part) for part in near], axis=0)
         chosen = _first(coarse, [len(text) for text in texts], _CANDIDATES)
         some = [pieces[at] for at in chosen]
-        passages = [Passage(piece.turn, piece.text) for piece in some]
-        results = self._compressor.compress(passages, query=query, budget=Budget(ratio=1.0, tokenizer=len))
-        logits = [[logit(u.score) for u in result.units] for result in results]
-        best = np.array([max(own, default=logit(0.0)) for own in logits])
-        flat = np.array([value for own in logits for value in own] or [0.0])
+        rated = unit_logits(self._compressor, [Passage(piece.turn, piece.text) for piece in some], query)
+        best = np.array([max((unit.score for unit in own), default=logit(0.0)) for own in rated])
+        flat = np.array([unit.score for own in rated for unit in own] or [0.0])
         scale = float(flat.std()) + 1e-3
-        prior = _z(_around(best)) + 0.5 * sum(_z(part[chosen]) for part in (words, meaning) if part is not None)
+        prior = _WORDS * _z(words[chosen])
+        if meaning is not None:
+            prior += _MEANING * _z(meaning[chosen])
+        prior += _NEIGHBOURS * _z(_around(best))
         return [
-            replace(piece, units=_units(piece, [u[:2] for u in result.units], [p + v / scale for v in own]))
-            for piece, result, own, p in zip(some, results, logits, prior.tolist(), strict=True)
+            replace(piece, units=_units(piece, [unit._replace(score=p + unit.score / scale) for unit in own]))
+            for piece, own, p in zip(some, rated, prior.tolist(), strict=True)
         ]
 
     def _cosines(self, query: str, texts: Sequence[str]) -> Floats | None:
@@ -151,10 +153,10 @@ def _first(scores: Floats, sizes: Sequence[int], most: int) -> NDArray[np.int64]
     return np.sort(order[inside])
 
 
-def _units(piece: Piece, spans: Sequence[tuple[int, int]], scores: Sequence[float]) -> tuple[ScoredSpan, ...]:
+def _units(piece: Piece, rated: Sequence[ScoredSpan]) -> tuple[ScoredSpan, ...]:
     if piece.spans is None:
-        return (ScoredSpan(0, len(piece.text), max(scores, default=0.0)),)
-    return tuple(ScoredSpan(start, end, score) for (start, end), score in zip(spans, scores, strict=True))
+        return (ScoredSpan(0, len(piece.text), max((unit.score for unit in rated), default=0.0)),)
+    return tuple(rated)
 
 
 def _less(pieces: Sequence[Piece], gists: Sequence[Gist]) -> list[Piece]:

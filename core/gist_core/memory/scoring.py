@@ -61,14 +61,7 @@ class PieceScorer:
         if not texts:
             return []
         self.tokens += sum(self._counter.count_many(texts))
-        passages = [Passage(str(i), text) for i, text in enumerate(texts)]
-        try:
-            results = self._compressor.compress(passages, query=None, budget=Budget(ratio=1.0, tokenizer=len))
-        except GistError:
-            raise
-        except Exception as error:  # a device's, or a compressor's of someone else: the policy answers it too
-            raise CompressionError(f"The model failed: {type(error).__name__}: {error}") from error
-        return [tuple(ScoredSpan(u.start, u.end, logit(u.score)) for u in result.units) for result in results]
+        return unit_logits(self._compressor, [Passage(str(i), text) for i, text in enumerate(texts)])
 
     def _remember(self, found: dict[str, tuple[ScoredSpan, ...]]) -> None:
         self._known.update(found)
@@ -97,6 +90,23 @@ def _bulk(text: str) -> float:
     talk.
     """
     return math.log(max(len(text) / _SENTENCE, 1.0))
+
+
+def unit_logits(
+    compressor: TextCompressor, passages: Sequence[Passage], query: str | None = None
+) -> list[tuple[ScoredSpan, ...]]:
+    """The units of each passage with the model's scores as logits.
+
+    Raises:
+        CompressionError: The model failed.
+    """
+    try:
+        results = compressor.compress(passages, query=query, budget=Budget(ratio=1.0, tokenizer=len))
+    except GistError:
+        raise
+    except Exception as error:  # a device's, or a compressor's of someone else: the policy answers it too
+        raise CompressionError(f"The model failed: {type(error).__name__}: {error}") from error
+    return [tuple(ScoredSpan(u.start, u.end, logit(u.score)) for u in result.units) for result in results]
 
 
 def opening(position: int) -> float:

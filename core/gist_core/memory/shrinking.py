@@ -11,16 +11,19 @@ from gist_core.memory.writing import GistWriter
 
 _SMALL = 12  # labels; with less room there is one gist a run, made anew each time
 _NEW_SHARE = 4  # new turns get at least a quarter of the room that gists have; older gists give way
+_LEAST_DENSITY = 0.5  # of the mean of old gists: what the squeezed ones keep, in tokens for a token word for word
 
 
 class Shrinker:
     """Turns a view into one at or below the low-water mark.
 
     Every run of turns that may go becomes one gist. Old gists stay as they are where there is room. Else the oldest
-    ones that together hold twice what is missing are squeezed by that much, neighbours into one: so a gist stays
-    byte for byte as it is for several compactions, and what is old is told ever more briefly. Where the low-water
-    mark cannot be met, half of what lies between the fixed turns and the high-water mark is used, and then all. In a
-    room of a few sentences labels would cost too much: there all of a run, old and new, is one gist.
+    ones are squeezed by what is missing, neighbours into one: so many that together they hold twice that much, and
+    are left with no less than half of what old gists have in the mean for a token of the conversation. So a gist
+    stays byte for byte as it is for several compactions, and what is old is told more briefly but not squeezed to
+    nothing. Where the low-water mark cannot be met, half of what lies between the fixed turns and the high-water mark
+    is used, and then all. In a room of a few sentences labels would cost too much: there all of a run, old and new,
+    is one gist.
     """
 
     def __init__(self, policy: MemoryPolicy, writer: GistWriter) -> None:
@@ -98,12 +101,23 @@ class Shrinker:
         missing = sum(entries[at].tokens for at in old) - left
         if missing <= 0:
             return []
-        count, held = 0, 0
-        while count < len(old) and held < max(2 * missing, missing + self._writer.least):
-            held += entries[old[count]].tokens
-            count += 1
-        gone = set(old[:count])
-        return self._make(entries, runs([at in gone for at in range(len(entries))]), held - missing, lead)
+        gone = old[: _giving_way([entries[at] for at in old], missing, self._writer.least)]
+        room = sum(entries[at].tokens for at in gone) - missing
+        return self._make(entries, runs([at in gone for at in range(len(entries))]), room, lead)
+
+
+def _giving_way(gists: Sequence[Entry], missing: int, least: int) -> int:
+    """How many of the gists, oldest first, are squeezed by ``missing`` tokens together."""
+    left = sum(e.tokens for e in gists) - missing
+    whole = sum(e.tokens_in for e in gists)
+    held = covered = 0
+    for count, gist in enumerate(gists, start=1):
+        held += gist.tokens
+        covered += gist.tokens_in
+        dense = (held - missing) * whole >= _LEAST_DENSITY * left * covered
+        if dense and held >= max(2 * missing, missing + least):
+            return count
+    return len(gists)
 
 
 def _lead(entries: Sequence[Entry], stays: Sequence[bool]) -> int | None:

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
+from gist_core.memory.counting import TurnCounter
 from gist_core.memory.gist import Gist, chain, gist_from_json, gist_to_json
-from gist_core.memory.turns import Turn
+from gist_core.memory.turns import Turn, with_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,28 @@ class Entry:
     def tokens_in(self) -> int:
         """What these turns cost word for word."""
         return self.turn.gist.tokens_in if self.turn.gist else self.tokens
+
+
+def entered(turns: Sequence[Turn], counter: TurnCounter, position: int = 0, origin: int | None = None) -> list[Entry]:
+    """New entries for turns and gists.
+
+    Args:
+        turns: Turns and gists in a row.
+        counter: Counts what each costs.
+        position: That of the first in the conversation; names turns without an id. A gist takes up as many positions
+            as it stands for turns.
+        origin: Index of the first in the list given, from which their origins count; else these are the positions.
+    """
+    entries = []
+    for offset, turn in enumerate(turns):
+        if turn.gist is not None:
+            entries.append(Entry(turn, turn.gist.id, counter.turn(turn) if turn.content else 0, "", None))
+            position += len(turn.gist.turns)
+            continue
+        at = position if origin is None else origin + offset
+        entries.append(Entry(turn, with_id(turn, position).id, counter.turn(turn), turn.digest, at))
+        position += 1
+    return entries
 
 
 def tool_units(turns: Sequence[Turn]) -> list[range]:
@@ -171,9 +194,12 @@ class Saved:
 
 
 def dump_view(entries: Sequence[Entry], last: str, open_calls: set[str]) -> str:
-    """A view as JSON text; its turns by their ids."""
+    """A view as JSON text; its turns by their ids.
+
+    Without JSON's own escapes: two lone surrogates side by side come back from them as one character.
+    """
     items = [gist_to_json(e.gist) if e.gist else e.id for e in entries]
-    return json.dumps({"entries": items, "last": last, "open_calls": sorted(open_calls)})
+    return json.dumps({"entries": items, "last": last, "open_calls": sorted(open_calls)}, ensure_ascii=False)
 
 
 def load_view(text: str) -> Saved:

@@ -5,17 +5,15 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Sequence
-from itertools import accumulate
 from typing import Any
 
 from gist_core.compressor import TextCompressor
 from gist_core.errors import InvalidBudgetError
 from gist_core.memory.counting import TurnCounter
-from gist_core.memory.gist import Piece
 from gist_core.memory.policy import MemoryPolicy
 from gist_core.memory.scoring import PieceScorer
-from gist_core.memory.state import Entry
-from gist_core.memory.turns import Turn, check_turns, with_id
+from gist_core.memory.state import entered
+from gist_core.memory.turns import Turn, check_turns
 from gist_core.memory.writing import GistWriter
 
 
@@ -57,16 +55,7 @@ class Summarizer:
             GistError: A turn is unusable, or the model failed.
         """
         check_turns(turns)
-        entries = [self._entry(turn, position) for position, turn in enumerate(turns)]
-        starts = list(accumulate((entry.turns for entry in entries), initial=0))[:-1]
+        entries = entered(turns, self._counter)
         with self._lock:  # what is remembered is one thread's at a time
-            self._writer.pieces([entry for entry in entries if entry.gist is None], 0)  # in one batch; remembered below
-            pieces = [piece for entry, at in zip(entries, starts, strict=True) for piece in self._pieces(entry, at)]
+            pieces = self._writer.pieces(entries, 0)
         return self._writer.write(entries, pieces, self._tokens, shown=True).turn
-
-    def _entry(self, turn: Turn, position: int) -> Entry:
-        name = turn.gist.id if turn.gist else with_id(turn, position).id
-        return Entry(turn, name, self._counter.turn(turn), "" if turn.gist else turn.digest, None)
-
-    def _pieces(self, entry: Entry, position: int) -> Sequence[Piece]:
-        return entry.gist.pieces if entry.gist else self._writer.pieces([entry], position)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from itertools import accumulate, islice
 
 from gist_core.memory.counting import TurnCounter
 from gist_core.memory.gist import Gist, Piece, chain
@@ -13,8 +14,6 @@ from gist_core.memory.scoring import PieceScorer, opening
 from gist_core.memory.state import Entry
 from gist_core.memory.tool_output import shorten_json
 from gist_core.memory.turns import Turn
-
-_ROUNDS = 4  # the size of a label and its joints is guessed, the whole is counted
 
 
 class GistWriter:
@@ -38,13 +37,14 @@ class GistWriter:
             entries: Turns and gists in a row.
             position: That of the first turn in the conversation.
         """
-        fresh: list[tuple[Piece, float]] = []
-        at = position
-        for entry in entries:
-            fresh += [(piece, opening(at)) for piece in self._pieces(entry)]
-            at += entry.turns
-        scored = iter(self._scorer([piece for piece, _ in fresh], [extra for _, extra in fresh]))
-        return [p for e in entries for p in (e.gist.pieces if e.gist else [next(scored) for _ in self._pieces(e)])]
+        fresh = [self._pieces(entry) for entry in entries]
+        starts = accumulate((entry.turns for entry in entries), initial=position)
+        extra = [opening(at) for own, at in zip(fresh, starts, strict=False) for _ in own]
+        scored = iter(self._scorer([piece for own in fresh for piece in own], extra))
+        found: list[Piece] = []
+        for entry, own in zip(entries, fresh, strict=True):
+            found += entry.gist.pieces if entry.gist else islice(scored, len(own))
+        return found
 
     def _pieces(self, entry: Entry) -> list[Piece]:
         if entry.gist:
@@ -85,14 +85,14 @@ class GistWriter:
 
     def _fitting(self, pieces: list[Piece], label: str, room: int) -> list[Piece]:
         body = room - self._cost(label) - 1
-        for _ in range(_ROUNDS):
-            if body <= 0:
-                return []
+        step = 1  # the size of the label and its joints is guessed; a token less may well choose the same again
+        while body > 0:
             chosen = choose(pieces, body, self._counter.text)
             over = self._cost(_text(label, chosen)) - room
             if over <= 0:
                 return chosen
-            body -= over
+            body -= max(over, step)
+            step *= 2
         return []
 
     def _cost(self, text: str) -> int:
