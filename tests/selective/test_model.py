@@ -8,6 +8,7 @@ from transformers import BertConfig, BertModel
 from gist_core.errors import CheckpointError
 from gist_core.selective.config import SelectiveConfig
 from gist_core.selective.hub import from_pretrained_encoder
+from gist_core.selective.network import start_network
 from gist_core.selective.scorer import Scorer, WindowItem
 from tests.helpers.tiny import tiny_model
 
@@ -28,7 +29,7 @@ def _close(a, b, tolerance=1e-4):
 
 @pytest.fixture(scope="module")
 def scorer() -> Scorer:
-    return Scorer(tiny_model(), torch.device("cpu"), torch.float32)
+    return Scorer(start_network(tiny_model(), torch.device("cpu"), torch.float32))
 
 
 def test_scores_do_not_depend_on_the_batch(scorer):

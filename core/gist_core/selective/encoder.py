@@ -27,6 +27,11 @@ class Embeddings(nn.Module):
         embedded: Tensor = self.norm(self.word(ids) + self.position.weight[: ids.shape[1]])
         return embedded
 
+    def packed(self, ids: Tensor, position: Tensor) -> Tensor:
+        """(N,) ids and positions of the tokens of many windows -> (N, H)."""
+        embedded: Tensor = self.norm(self.word(ids) + self.position(position))
+        return embedded
+
 
 class Layer(nn.Module):
     """Self-attention and feed-forward, each with residual and LayerNorm."""

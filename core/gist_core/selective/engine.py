@@ -20,7 +20,8 @@ from gist_core.errors import CheckpointError, CompressionError
 from gist_core.selective.config import SelectiveConfig
 from gist_core.selective.fusion import Fusion
 from gist_core.selective.model import SelectiveModel
-from gist_core.selective.scorer import GPU_BATCH_TOKENS, Scorer, WindowItem, WindowScores
+from gist_core.selective.network import PaddedNetwork, start_network
+from gist_core.selective.scorer import Scorer, WindowItem, WindowScores
 
 KIND = "selective"
 
@@ -87,7 +88,7 @@ def start_engine(parts: Parts, device: str) -> Engine:
         DeviceError: The device is unknown or absent.
     """
     place = resolve_device(device)
-    scorer = Scorer(parts.model, place, resolve_dtype(place))
+    scorer = Scorer(start_network(parts.model, place, resolve_dtype(place)))
 
     def run(items: list[WindowItem]) -> Sequence[WindowScores]:
         with _model_errors(place):
@@ -97,7 +98,7 @@ def start_engine(parts: Parts, device: str) -> Engine:
         with _model_errors(place):
             return scorer.embed(rows)
 
-    most = float(GPU_BATCH_TOKENS)
+    most = float(PaddedNetwork.batch_tokens)
     return Engine(
         parts,
         BatchWorker(run, max_items=4_096, cost=lambda item: float(len(item.ids)), max_cost=most),

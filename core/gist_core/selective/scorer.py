@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Generic, TypeVar
 
 import numpy as np
 import torch
@@ -12,13 +14,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from gist_core.selective.model import QueryState, SelectiveModel
+from gist_core.selective.model import QueryState
+from gist_core.selective.network import Network
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
-CPU_BATCH_TOKENS = 1_024  # activations stay in the cache: 561 ms where 4,096 took 747 (core/decisions/log.md)
-GPU_BATCH_TOKENS = 16_384
+Key = TypeVar("Key")
+Value = TypeVar("Value")
 CACHED_QUERIES = 64
+CACHED_WINDOWS = 2_048  # half a million tokens; a few megabytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +32,12 @@ class WindowItem:
     query: tuple[int, ...]
     ids: Ints
     piece: Ints
+
+    def key(self) -> bytes:
+        """What the scores depend on, as a digest."""
+        digest = blake2b(np.asarray(self.query, dtype=np.int64).tobytes(), digest_size=16)
+        digest.update(b"|" + self.ids.tobytes() + self.piece.tobytes())
+        return digest.digest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,103 +54,103 @@ class WindowScores:
 
 
 class Scorer:
-    """Batches windows by length and runs them; encodes each query once and remembers the last ones."""
+    """Batches windows by length and runs them; remembers the last queries and windows of this checkpoint."""
 
-    def __init__(self, model: SelectiveModel, device: torch.device, dtype: torch.dtype) -> None:
-        self._model = model.to(device=device, dtype=dtype).eval()
-        self._device = device
-        self._batch_tokens = CPU_BATCH_TOKENS if device.type == "cpu" else GPU_BATCH_TOKENS
-        self._queries: OrderedDict[tuple[int, ...], QueryState] = OrderedDict()
+    def __init__(self, network: Network) -> None:
+        self._network = network
+        self._queries: _Recent[tuple[int, ...], QueryState] = _Recent(CACHED_QUERIES)
+        self._windows: _Recent[bytes, WindowScores] = _Recent(CACHED_WINDOWS)
 
     @torch.inference_mode()
     def __call__(self, items: Sequence[WindowItem]) -> list[WindowScores]:
         """Score windows; the results stand in the order of the items."""
-        results: list[WindowScores | None] = [None] * len(items)
-        for rows in _batches([len(i.ids) for i in items], self._batch_tokens):
-            for row, scores in zip(rows, self._run([items[r] for r in rows]), strict=True):
-                results[row] = scores
-        return [r for r in results if r is not None]
+        keys = [i.key() for i in items]
+        results = {k: found for k in keys if (found := self._windows.get(k)) is not None}
+        new = {k: i for k, i in zip(keys, items, strict=True) if k not in results}
+        fresh = list(new.values())
+        for rows in _batches([len(i.ids) for i in fresh], self._network.batch_tokens):
+            batch = [fresh[r] for r in rows]
+            results.update(zip((i.key() for i in batch), self._run(batch), strict=True))
+        for key in new:
+            self._windows.put(key, results[key])
+        return [results[k] for k in keys]
 
     @torch.inference_mode()
     def embed(self, rows: Sequence[Ints]) -> list[Floats]:
         """Mean-pooled embeddings (H,) of unit length of token rows with special tokens, in the order of the rows."""
         results: dict[int, Floats] = {}
-        for batch in _batches([len(row) for row in rows], self._batch_tokens):
-            width = max(len(rows[r]) for r in batch)
-            ids, mask = np.zeros((len(batch), width), np.int64), np.zeros((len(batch), width), np.bool_)
-            for at, r in enumerate(batch):
-                ids[at, : len(rows[r])], mask[at, : len(rows[r])] = rows[r], True
-            real = torch.from_numpy(mask).to(self._device)
-            shared = self._model.encode_windows(torch.from_numpy(ids).to(self._device), real)
-            pooled = (self._model.embed(shared, real).float() * real[..., None]).sum(1)
-            results.update(zip(batch, normalize(pooled, dim=-1).cpu().numpy(), strict=True))
+        for batch in _batches([len(row) for row in rows], self._network.batch_tokens):
+            windows = [rows[r] for r in batch]
+            _, vectors = self._network.read(windows)
+            owner = torch.repeat_interleave(torch.tensor([len(w) for w in windows])).to(vectors.device)
+            results.update(zip(batch, _pooled(vectors, owner, len(batch)).cpu().numpy(), strict=True))
         return [results[r] for r in range(len(rows))]
 
     def _query(self, ids: tuple[int, ...]) -> QueryState:
-        if ids not in self._queries:
-            self._queries[ids] = self._model.encode_query(torch.tensor([ids], device=self._device))
-            if len(self._queries) > CACHED_QUERIES:
-                self._queries.popitem(last=False)
-        self._queries.move_to_end(ids)
-        return self._queries[ids]
+        found = self._queries.get(ids)
+        if found is None:
+            found = self._network.query(ids)
+            self._queries.put(ids, found)
+        return found
 
     def _run(self, items: list[WindowItem]) -> Iterator[WindowScores]:
-        width = max(len(i.ids) for i in items)
-        ids, piece = np.zeros((len(items), width), dtype=np.int64), np.full((len(items), width), -1, dtype=np.int64)
-        mask = np.zeros((len(items), width), dtype=np.bool_)
-        first, pieces = 0, []
-        for row, item in enumerate(items):
-            length = len(item.ids)
-            ids[row, :length], mask[row, :length] = item.ids, True
-            piece[row, :length] = np.where(item.piece >= 0, item.piece + first, -1)
-            pieces.append(int(item.piece.max(initial=-1)) + 1)
-            first += pieces[-1]
-        arrays = [torch.from_numpy(a).to(self._device) for a in (ids, mask, piece)]
-        keep, relevance, unit, window, central = self._forward(items, pieces, *arrays)
-        real = piece >= 0
-        at = 0
-        for row, count in enumerate(pieces):
-            part = slice(at, at + count)
-            yield WindowScores(
-                keep[row][real[row]], float(relevance[row]), unit[part], float(window[row]), central[part]
-            )
-            at += count
-
-    def _forward(
-        self, items: list[WindowItem], pieces: list[int], ids: Tensor, mask: Tensor, piece: Tensor
-    ) -> tuple[Floats, Floats, Floats, Floats, Floats]:
+        lengths = [len(i.ids) for i in items]
+        counts = [int(i.piece.max(initial=-1)) + 1 for i in items]
         states = [self._query(i.query) for i in items]
-        shared = self._model.encode_windows(ids, mask)
-        keep, relevance = self._model.interact(*_pad_queries(states), shared, mask)
-        vectors = self._model.embed(shared, mask).float()
+        output = self._network.score(states, [i.ids for i in items])
+        first = np.repeat(np.cumsum(counts) - counts, lengths)
+        piece = np.concatenate([i.piece for i in items])
         query = torch.stack([s.embedding for s in states]).float()
-        window = normalize((vectors * mask[..., None]).sum(1), dim=-1)
-        real = piece >= 0
-        sums = vectors.new_zeros(sum(pieces), vectors.shape[-1]).index_add(0, piece[real], vectors[real])
-        units, owner = normalize(sums, dim=-1), torch.repeat_interleave(torch.tensor(pieces, device=ids.device))
-        outputs = (
-            keep.float(),
-            relevance.float(),
-            (units * query[owner]).sum(-1),
-            (window * query).sum(-1),
-            (units * window[owner]).sum(-1),
-        )
-        return tuple(o.cpu().numpy() for o in outputs)  # type: ignore[return-value]  # five by construction
+        cosines = _cosines(output.embeddings, query, lengths, counts, np.where(piece < 0, -1, piece + first))
+        keep, unit, central = _split(output.keep, lengths), _split(cosines[0], counts), _split(cosines[2], counts)
+        relevance, window = output.relevance.tolist(), cosines[1].tolist()
+        for row, item in enumerate(items):
+            yield WindowScores(keep[row][item.piece >= 0], relevance[row], unit[row], window[row], central[row])
 
 
-def _pad_queries(states: list[QueryState]) -> tuple[Tensor, Tensor]:
-    """(B, Q, H) and mask (B, Q); one shared query is a view, not a copy."""
-    first = states[0].hidden
-    if all(s is states[0] for s in states):
-        hidden = first.expand(len(states), -1, -1)
-        return hidden, torch.ones(hidden.shape[:2], dtype=torch.bool, device=first.device)
-    width = max(s.hidden.shape[1] for s in states)
-    hidden = first.new_zeros(len(states), width, first.shape[2])
-    mask = torch.zeros(len(states), width, dtype=torch.bool, device=first.device)
-    for row, state in enumerate(states):
-        length = state.hidden.shape[1]
-        hidden[row, :length], mask[row, :length] = state.hidden[0], True
-    return hidden, mask
+def _cosines(
+    vectors: Tensor, query: Tensor, lengths: list[int], counts: list[int], piece: Ints
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Cosines of query and pieces, of query and windows, of pieces and their windows.
+
+    ``vectors`` (N, H) of the tokens, ``query`` (B, H), ``piece`` (N,) numbered over all windows, -1 for none.
+    """
+    place = vectors.device
+    token_window = torch.repeat_interleave(torch.tensor(lengths)).to(place)
+    piece_window = torch.repeat_interleave(torch.tensor(counts)).to(place)
+    number = torch.from_numpy(piece).to(place)
+    real = number >= 0
+    window = _pooled(vectors, token_window, len(lengths))
+    units = _pooled(vectors[real], number[real], sum(counts))
+    of_units, of_windows = (units * query[piece_window]).sum(-1), (window * query).sum(-1)
+    return of_units, of_windows, (units * window[piece_window]).sum(-1)
+
+
+def _pooled(vectors: Tensor, owner: Tensor, count: int) -> Tensor:
+    """(count, H) mean directions, of unit length, of the vectors (N, H) of each owner."""
+    return normalize(vectors.new_zeros(count, vectors.shape[-1]).index_add(0, owner, vectors), dim=-1)
+
+
+def _split(values: Tensor, sizes: list[int]) -> list[Floats]:
+    return [part.numpy() for part in torch.split(values.cpu(), sizes)]
+
+
+class _Recent(Generic[Key, Value]):
+    """The last ``size`` values that were asked for."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._known: OrderedDict[Key, Value] = OrderedDict()
+
+    def get(self, key: Key) -> Value | None:
+        if key in self._known:
+            self._known.move_to_end(key)
+        return self._known.get(key)
+
+    def put(self, key: Key, value: Value) -> None:
+        self._known[key] = value
+        if len(self._known) > self._size:
+            self._known.popitem(last=False)
 
 
 def _batches(lengths: Sequence[int], most: int) -> Iterator[list[int]]:
