@@ -9,7 +9,7 @@ import typer
 
 from gist_core.cli.console import clear_errors
 
-app = typer.Typer(no_args_is_help=True, help="Train a compressor.")
+app = typer.Typer(no_args_is_help=True, help="Train a compressor, or a reader to measure with.")
 VOCABULARY = 26_400  # as many word pieces as fit, in int8, into 24 MiB
 
 
@@ -22,21 +22,42 @@ def selective(
     encoder: Annotated[
         str, typer.Option(help="BERT sentence encoder to start from: a folder or a hub id; default: all-MiniLM-L6-v2.")
     ] = "",
+    start: Annotated[
+        Path | None, typer.Option(help="A selective checkpoint to go on from, instead of an encoder: a folder.")
+    ] = None,
     steps: Annotated[int, typer.Option(min=0, help="Optimiser steps; 0 goes once through the mix.")] = 0,
     seed: Annotated[int, typer.Option(help="Seed of sampling and initial heads.")] = 13,
     name: Annotated[str, typer.Option(help="Name of the checkpoint.")] = "gist-selective",
     version: Annotated[str, typer.Option(help="Version of the checkpoint.")] = "1",
 ) -> None:
     """Fine-tune an encoder into a selective compressor. A run stopped half-way goes on where it was."""
-    from tokenizers import Tokenizer
-
     from gist_core.encoders import encoder_folder
+    from gist_core.selective.engine import load_parts
     from gist_core.training.export import export_selective
-    from gist_core.training.recipe import train_selective
+    from gist_core.training.recipe import train_selective, untrained_parts
     from gist_core.training.selective import SelectiveRecipe
 
-    folder = encoder_folder(encoder)
-    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    model = train_selective(data, out, folder, tokenizer, SelectiveRecipe(steps=steps, seed=seed))
-    export_selective(model, tokenizer, data, out, name=name, version=version, vocabulary=VOCABULARY)
+    parts = load_parts(start) if start else untrained_parts(encoder_folder(encoder), seed)
+    model = train_selective(data, out, parts, SelectiveRecipe(steps=steps, seed=seed))
+    export_selective(model, parts.tokenizer, data, out, name=name, version=version, vocabulary=VOCABULARY)
     typer.echo(f"Wrote {out / 'checkpoint'}", err=True)
+
+
+@app.command("reader")
+@clear_errors()
+def reader(
+    *,
+    data: Annotated[Path, typer.Option(help="Folder with the question-answering sets (.jsonl or .jsonl.xz).")],
+    out: Annotated[Path, typer.Option(help="Folder of the run: log, resumable state, and `checkpoint/` at the end.")],
+    encoder: Annotated[
+        str, typer.Option(help="BERT encoder to start from: a folder or a hub id; default: all-MiniLM-L6-v2.")
+    ] = "",
+    steps: Annotated[int, typer.Option(min=0, help="Optimiser steps; 0 goes once through the mix.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of sampling, dropout and the head.")] = 13,
+) -> None:
+    """Fine-tune an encoder into the small reader of `gist evaluate --reader`. A run stopped half-way goes on."""
+    from gist_core.encoders import encoder_folder
+    from gist_core.training.reader import ReaderRecipe, train_reader
+
+    written = train_reader(data, out, encoder_folder(encoder), ReaderRecipe(steps=steps, seed=seed))
+    typer.echo(f"Wrote {written}", err=True)

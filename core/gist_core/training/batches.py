@@ -7,11 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from gist_core.selective.lexical import overlap
 from gist_core.selective.signals import Special
 from gist_core.selective.windows import collate
 from gist_core.training.examples import Example, LabelledWindow
+
+Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +36,17 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class TrainingBatch:
-    """A step: queries (Q, Lq) padded, chunks of windows, and for each unit its question and window row."""
+    """A step: queries (Q, Lq) padded, chunks of windows, and for each unit its question, its window row and
+
+    ``lexical`` (U, 4): BM25 of the unit and of its window, word pairs, log of the length (``selective.lexical``).
+    """
 
     query_ids: Tensor
     query_mask: Tensor
     chunks: list[Chunk]
     unit_question: Tensor
     unit_window: Tensor
+    lexical: Tensor
 
 
 def make_batch(examples: Sequence[Example], special: Special, chunk_rows: int = 16) -> TrainingBatch:
@@ -48,7 +56,7 @@ def make_batch(examples: Sequence[Example], special: Special, chunk_rows: int = 
     chunks, unit_question, unit_window, first = [], [], [], 0
     for at in range(0, len(rows), chunk_rows):
         part = rows[at : at + chunk_rows]
-        units = [np.unique(_units(w), return_inverse=True)[1] for _, w in part]
+        units = [np.unique(w.unit, return_inverse=True)[1] for _, w in part]
         counts = [int(u.max()) + 1 if len(u) else 0 for u in units]
         offsets = first + np.concatenate([[0], np.cumsum(counts)[:-1]])
         chunks.append(_chunk(part, [u + o for u, o in zip(units, offsets, strict=True)], special))
@@ -57,12 +65,27 @@ def make_batch(examples: Sequence[Example], special: Special, chunk_rows: int = 
         first += sum(counts)
     queries = [[special.cls, *e.query, special.sep] for e in examples]
     ids, mask = _pad(queries, special.pad)
-    return TrainingBatch(ids, mask, chunks, torch.tensor(unit_question), torch.tensor(unit_window))
+    question, window = np.asarray(unit_question, dtype=np.int64), np.asarray(unit_window, dtype=np.int64)
+    lexical = _lexical(examples, rows, np.concatenate([c.unit.numpy() for c in chunks]), question, window)
+    return TrainingBatch(ids, mask, chunks, torch.from_numpy(question), torch.from_numpy(window), lexical)
 
 
-def _units(window: LabelledWindow) -> np.ndarray:
-    bounds = window.source.cut.bounds
-    return window.source.cut.tokens.unit[bounds[window.row] : bounds[window.row + 1]]
+def _lexical(
+    examples: Sequence[Example], rows: list[tuple[int, LabelledWindow]], unit: Ints, question: Ints, window: Ints
+) -> Tensor:
+    """Word overlap of every unit with its question, counted over the windows of the question."""
+    tokens = np.concatenate([w.ids for _, w in rows])
+    out = np.zeros((len(question), 4), dtype=np.float32)
+    out[:, 3] = np.log1p(np.bincount(unit, minlength=len(question)))
+    for number, example in enumerate(examples):
+        inside = question[unit] == number
+        units, local = np.unique(unit[inside], return_inverse=True)
+        windows, place = np.unique(window[unit[inside]], return_inverse=True)
+        query = np.asarray(example.query, dtype=np.int64)
+        found = overlap(query, tokens[inside], local, place, len(units), len(windows))
+        of_window = found.window[np.searchsorted(windows, window[units])]
+        out[units, :3] = np.stack([found.unit, of_window, found.pairs], axis=1)
+    return torch.from_numpy(out)
 
 
 def _chunk(part: list[tuple[int, LabelledWindow]], units: list[np.ndarray], special: Special) -> Chunk:

@@ -35,6 +35,20 @@ class LabelledWindow:
     labels: NDArray[np.float32]
     relevant: float
 
+    @property
+    def ids(self) -> NDArray[np.int64]:
+        """(L,) token ids without special tokens."""
+        return self._part(self.source.cut.tokens.ids)
+
+    @property
+    def unit(self) -> NDArray[np.int64]:
+        """(L,) the unit of each token, numbered over the source."""
+        return self._part(self.source.cut.tokens.unit)
+
+    def _part(self, values: NDArray[np.int64]) -> NDArray[np.int64]:
+        bounds = self.source.cut.bounds
+        return values[bounds[self.row] : bounds[self.row + 1]]
+
 
 @dataclass(frozen=True, slots=True)
 class Example:
@@ -52,7 +66,7 @@ class ExampleBuilder:
     window_tokens: int
     query_tokens: int
     rng: random.Random
-    windows_per_example: int = 4
+    windows_per_example: int = 6
     unanswerable: float = 0.1
     query_free: float = 0.12
     excluded: frozenset[Split] = frozenset({"validation", "test"})
@@ -75,11 +89,19 @@ class ExampleBuilder:
             positive = []
         chosen = self.rng.sample(positive, min(len(positive), self.windows_per_example // 2))
         room = self.windows_per_example - len(chosen) - 1
-        chosen += self.rng.sample(negative, min(len(negative), room))
+        chosen += self._negatives(record, negative, room)
         while self._pool and len(chosen) < self.windows_per_example:
             chosen.append(self._foreign())
         query = [] if positive and self.rng.random() < self.query_free else self._query(record["query"])
         return Example(query, chosen)
+
+    def _negatives(self, record: Record, found: list[LabelledWindow], room: int) -> list[LabelledWindow]:
+        """Half of them the windows that share most words with the question, the rest drawn at random."""
+        wanted = np.unique(self._query(record["query"]))
+        shared = [np.isin(wanted, w.ids).sum() for w in found]
+        order = sorted(range(len(found)), key=lambda i: -shared[i])
+        hard, rest = order[: (room + 1) // 2], order[(room + 1) // 2 :]
+        return [found[i] for i in hard + self.rng.sample(rest, min(len(rest), room - len(hard)))]
 
     def _query(self, text: str) -> list[int]:
         ids: list[int] = self.tokenizer.encode(clean(text), add_special_tokens=False).ids
@@ -124,6 +146,12 @@ class ExampleBuilder:
         source = self.rng.choice(self._pool)
         row = self.rng.randrange(len(source.cut))
         return self._window(source, row, np.zeros(len(source.cut.tokens.ids), dtype=np.float32))
+
+
+def joined(record: Record, other: Record) -> Record:
+    """Two questions over the same documents as one that asks both."""
+    query = f"{record['query']} {other['query']}"
+    return record | {"query": query, "evidence": [*record["evidence"], *other["evidence"]]}
 
 
 def _holds_evidence(record: Record, documents: list[Record]) -> bool:

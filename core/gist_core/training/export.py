@@ -15,7 +15,14 @@ from gist_core.records import read_records
 from gist_core.selective.engine import Parts, load_parts, save_parts, start_engine
 from gist_core.selective.fusion import untrained
 from gist_core.selective.model import SelectiveModel
-from gist_core.training.fusion import choose_exponent, fit_fusion, rate_cases
+from gist_core.training.fusion import (
+    calibrate,
+    choose_exponent,
+    fit_fusion,
+    held_out_logits,
+    rate_cases,
+    rescaled,
+)
 from gist_core.training.mix import SELECTIVE_MIX
 from gist_core.training.vocabulary import trim_vocabulary
 
@@ -67,7 +74,12 @@ def fit(folder: Path, data: Path) -> Parts:
         cases = [c for name, limit in mix.items() for c in load_cases(data, name, "validation", limit)]
         rated = rate_cases(engine, cases, with_query=mode == "query")
         fusions[mode] = fit_fusion(rated)
-        exponents[mode] = choose_exponent(rated)
+        logits = held_out_logits(rated)
+        exponents[mode] = choose_exponent(rated, logits)
+        if mode == "query":
+            slope, offset = calibrate(rated, logits)
+            fusions[mode] = rescaled(fusions[mode], slope, offset)
+            exponents[mode] *= slope
     return replace(parts, fusions=fusions, length_exponent=exponents)
 
 

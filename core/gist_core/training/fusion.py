@@ -1,14 +1,14 @@
 """Learn how the signals of a unit add up, on the validation split: what the network has not been trained on.
 
 The loss is the listwise one of the network plus a binary one that calibrates the score as a probability; every
-set weighs the same. Then the length exponent is chosen: how much a unit's size counts against it when the
-budget is short.
+set weighs the same. Then the length exponent is chosen, how much a unit's size counts against it when the
+budget is short, and the scores are calibrated so that a threshold says which share of the answers it may lose.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -125,16 +125,43 @@ def _weighted_ranking(logits: Tensor, target: Tensor, group: Tensor, share: Tens
     return -((good + 1e-30) / (mass + 1e-30)).log().mul(share).sum()
 
 
-def choose_exponent(rated: Sequence[Rated], folds: int = 5) -> float:
-    """The length exponent under which most evidence is kept, over rates and sets, by fusions fitted on other cases."""
+def held_out_logits(rated: Sequence[Rated], folds: int = 5) -> list[Floats]:
+    """The logits of every case's units, (U,) each, by fusions fitted on other cases."""
     fusions = [fit_fusion([r for i, r in enumerate(rated) if i % folds != f]) for f in range(folds)]
-    logits = [fusions[i % folds](r.signals) for i, r in enumerate(rated)]
+    return [fusions[i % folds](r.signals) for i, r in enumerate(rated)]
+
+
+def choose_exponent(rated: Sequence[Rated], logits: Sequence[Floats]) -> float:
+    """The length exponent under which most evidence is kept, over rates and sets."""
     share = _set_shares(rated).numpy()
     kept = {
         a: float(np.dot(share, [_evidence_kept(r, found, a) for r, found in zip(rated, logits, strict=True)]))
         for a in EXPONENTS
     }
     return max(kept, key=kept.__getitem__)
+
+
+def calibrate(rated: Sequence[Rated], logits: Sequence[Floats]) -> tuple[float, float]:
+    """Slope and offset after which a threshold t loses about the share t of the answers.
+
+    A question is lost when the best of its evidence scores below the threshold, so the score of a unit is to be the
+    share of questions whose evidence scores lower: a logistic distribution is laid through the quantiles, every set
+    weighing the same. Order is not touched.
+    """
+    best = np.array([found[r.evidence > 0].max() for r, found in zip(rated, logits, strict=True)])
+    order = np.argsort(best)
+    weight = _set_shares(rated).numpy()[order]
+    below = np.cumsum(weight) - weight / 2
+    inside = (below > 0.01) & (below < 0.9)
+    slope, offset = np.polyfit(best[order][inside], np.log(below / (1 - below))[inside], 1)
+    return float(slope), float(offset)
+
+
+def rescaled(fusion: Fusion, slope: float, offset: float) -> Fusion:
+    """The fusion whose logits are ``slope * logit + offset``."""
+    factor = np.float32(slope)
+    bias = np.asarray(fusion.bias * factor + np.float32(offset), dtype=np.float32)
+    return replace(fusion, linear=fusion.linear * factor, output=fusion.output * factor, bias=bias)
 
 
 def _evidence_kept(rated: Rated, logits: Floats, exponent: float) -> float:

@@ -8,10 +8,11 @@ languages are there for breadth. ``hotpotqa_train100`` is left whole for evaluat
 from __future__ import annotations
 
 import random
+from collections import defaultdict
 from pathlib import Path
 
-from gist_core.records import Split, read_records, split_of
-from gist_core.training.examples import Example, ExampleBuilder
+from gist_core.records import Record, Split, read_records, split_of
+from gist_core.training.examples import Example, ExampleBuilder, joined
 
 SELECTIVE_MIX: dict[str, int] = {
     "nq20_even": 3_000,
@@ -42,7 +43,9 @@ def build_examples(data: Path, builder: ExampleBuilder, split: Split, mix: dict[
 
 def _examples(data: Path, name: str, builder: ExampleBuilder, split: Split, count: int) -> list[Example]:
     records = [r for r in read_records(data, name) if r["query"] and r["evidence"] and split_of(r) == split]
-    random.Random(f"{name}-{count}").shuffle(records)
+    rng = random.Random(f"{name}-{count}")
+    rng.shuffle(records)
+    records = _with_double_questions(records, rng)
     built: list[Example] = []
     for record in records * (count // max(len(records), 1) + 2):
         if len(built) >= count:
@@ -51,3 +54,12 @@ def _examples(data: Path, name: str, builder: ExampleBuilder, split: Split, coun
         if example is not None:
             built.append(example)
     return built
+
+
+def _with_double_questions(records: list[Record], rng: random.Random, share: float = 0.1) -> list[Record]:
+    """A ``share`` of the records asks a second question of the same documents as well."""
+    by_documents: dict[str, list[Record]] = defaultdict(list)
+    for record in records:
+        by_documents["\n".join(d["text"] for d in record["documents"])].append(record)
+    partner = {id(r): rng.choice(group) for group in by_documents.values() for r in group}
+    return [joined(r, partner[id(r)]) if partner[id(r)] is not r and rng.random() < share else r for r in records]

@@ -10,6 +10,8 @@ import torch
 from tokenizers import Tokenizer
 
 from gist_core.records import Split
+from gist_core.selective.engine import Parts
+from gist_core.selective.fusion import untrained
 from gist_core.selective.hub import from_pretrained_encoder
 from gist_core.selective.model import SelectiveModel
 from gist_core.selective.signals import special_ids
@@ -20,22 +22,32 @@ from gist_core.training.selective import SelectiveRecipe, sampler, train
 VALIDATION_MIX = {"nq20_even": 64, "covidqa": 48, "fairytaleqa": 48, "qmsum_train": 32}
 
 
-def train_selective(
-    data: Path, out: Path, encoder: Path, tokenizer: Tokenizer, recipe: SelectiveRecipe
-) -> SelectiveModel:
+def untrained_parts(encoder: Path, seed: int) -> Parts:
+    """A selective model that is to be trained: a pretrained BERT sentence encoder with new heads.
+
+    Args:
+        encoder: Folder (or hub id) of the encoder, with its ``tokenizer.json``.
+        seed: Of the heads.
+    """
+    torch.manual_seed(seed)
+    model = from_pretrained_encoder(encoder)
+    tokenizer = Tokenizer.from_file(str(encoder / "tokenizer.json"))
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    modes = ("query", "free")
+    return Parts(model, tokenizer, {m: untrained() for m in modes}, dict.fromkeys(modes, 0.0))
+
+
+def train_selective(data: Path, out: Path, start: Parts, recipe: SelectiveRecipe) -> SelectiveModel:
     """Build examples of the train split, fine-tune, return the model in full precision.
 
     Args:
         data: Folder with the sets of ``SELECTIVE_MIX``.
         out: Folder for log and resumable state.
-        encoder: Pretrained BERT sentence encoder (folder or hub id).
-        tokenizer: Its tokenizer.
+        start: What to go on from; trained in place.
         recipe: Settings; ``steps`` of 0 means once through the mix.
     """
-    torch.manual_seed(recipe.seed)
-    model = from_pretrained_encoder(encoder)
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
+    model, tokenizer = start.model, start.tokenizer
 
     def builder(seed: str, excluded: set[Split]) -> ExampleBuilder:
         rng, config = random.Random(f"{recipe.seed}-{seed}"), model.config
@@ -47,4 +59,4 @@ def train_selective(
     recipe = replace(recipe, steps=recipe.steps or total // recipe.examples_per_step)
     special = special_ids(tokenizer)
     draw = sampler(pools, recipe.seed, recipe.examples_per_step)
-    return train(model, draw, [e for pool in held.values() for e in pool], special, recipe, out)
+    return train(model, draw, [e for pool in held.values() for e in pool], special, recipe, out, start.fusions)

@@ -11,22 +11,27 @@ import json
 import math
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from accelerate import Accelerator
-from torch import Tensor
+from torch import Tensor, nn
 
+from gist_core.selective.fusion import Fusion
 from gist_core.selective.model import SelectiveModel
+from gist_core.selective.network import Network, start_network
 from gist_core.selective.pooling import pool_logits
 from gist_core.selective.signals import Special
 from gist_core.training.batches import TrainingBatch, make_batch
 from gist_core.training.examples import Example
 from gist_core.training.losses import ranking_loss, token_loss, unit_loss, unit_targets
+from gist_core.training.precision import mixed_precision
+from gist_core.training.reading import FRAME, mixture, read_batch
 
-TRAINED = ("interaction_branch", "side", "keep_head", "relevance_head")
+TRAINED = ("interaction_branch", "side", "keep_head", "relevance_head", "mixture")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +39,7 @@ class SelectiveRecipe:
     """Settings of a run; ``steps`` optimiser steps of ``examples_per_step`` questions."""
 
     steps: int = 1_500
-    examples_per_step: int = 16
+    examples_per_step: int = 12
     learning_rate: float = 1e-4
     head_learning_rate: float = 5e-4
     warmup: float = 0.06
@@ -44,37 +49,34 @@ class SelectiveRecipe:
     save_every: int = 100
 
 
-def losses(model: SelectiveModel, batch: TrainingBatch) -> dict[str, Tensor]:
-    """Forward pass and the four parts of the loss of one step."""
-    device = model.side.device
-    with torch.no_grad():
-        query_mask = batch.query_mask.to(device)
-        queries = model.encode_windows(batch.query_ids.to(device), query_mask)
-    keep, relevance, relevant, labels, units = [], [], [], [], []
-    for chunk in batch.chunks:
-        mask, question = chunk.mask.to(device), chunk.question.to(device)
-        with torch.no_grad():
-            shared = model.encode_windows(chunk.ids.to(device), mask)
-        logits, rel = model.interact(queries[question], query_mask[question], shared, mask)
-        keep.append(logits[chunk.real.to(device)].float())
-        relevance.append(rel.float())
-        relevant.append(chunk.relevant.to(device))
-        labels.append(chunk.labels.to(device))
-        units.append(chunk.unit.to(device))
-    return _parts(batch, *(torch.cat(x) for x in (keep, relevance, relevant, labels, units)))
+class Trainee(nn.Module):
+    """The model and how its unit scores are mixed with what it cannot change: cosines and word overlap.
+
+    The network learns what the others do not know. ``mixture`` only serves training; the fusion that ships is fitted
+    afterwards, on validation questions.
+    """
+
+    def __init__(self, model: SelectiveModel, fusions: Mapping[str, Fusion]) -> None:
+        super().__init__()
+        self.model = model
+        self.mixture = nn.ModuleDict({mode: mixture(fusion) for mode, fusion in fusions.items()})
 
 
-def _parts(
-    batch: TrainingBatch, keep: Tensor, relevance: Tensor, relevant: Tensor, labels: Tensor, unit: Tensor
-) -> dict[str, Tensor]:
-    question, window = batch.unit_question.to(keep.device), batch.unit_window.to(keep.device)
-    count = len(question)
-    scores, targets = pool_logits(keep, unit, count), unit_targets(labels, unit, count)
+def losses(trainee: Trainee, frozen: Network, batch: TrainingBatch) -> dict[str, Tensor]:
+    """Forward pass and the parts of the loss of one step, to be added up."""
+    read = read_batch(trainee.model, frozen, batch)
+    question, window = (t.to(read.keep.device) for t in (batch.unit_question, batch.unit_window))
+    scores = pool_logits(read.keep, read.unit, len(question))
+    targets, groups = unit_targets(read.labels, read.unit, len(question)), len(batch.query_ids)
+    signals = torch.cat([scores[:, None], read.relevance[window, None], read.cosines, read.lexical], dim=1)
+    asked = (batch.query_mask.sum(dim=1) > FRAME).to(question.device)[question]
+    with_query, without = (trainee.mixture[m](signals).squeeze(-1) for m in ("query", "free"))
     return {
-        "token": token_loss(keep, labels),
-        "unit": unit_loss(scores, targets),
-        "rank": ranking_loss(scores + relevance[window], targets, question, len(batch.query_ids)),
-        "relevance": torch.nn.functional.binary_cross_entropy_with_logits(relevance, relevant),
+        "mixed": ranking_loss(torch.where(asked, with_query, without), targets, question, groups),
+        "rank": 0.5 * ranking_loss(scores + read.relevance[window], targets, question, groups),
+        "unit": 0.5 * unit_loss(scores, targets),
+        "token": 0.5 * token_loss(read.keep, read.labels),
+        "relevance": 0.5 * F.binary_cross_entropy_with_logits(read.relevance, read.relevant),
     }
 
 
@@ -85,6 +87,7 @@ def train(
     special: Special,
     recipe: SelectiveRecipe,
     out: Path,
+    fusions: Mapping[str, Fusion],
 ) -> SelectiveModel:
     """Train in place and return the model.
 
@@ -96,42 +99,48 @@ def train(
         special: Framing token ids.
         recipe: Settings.
         out: Folder for ``log.jsonl`` and ``state.pt``; a run found there is resumed.
+        fusions: Where the mixtures start: ``query`` and ``free``.
     """
     out.mkdir(parents=True, exist_ok=True)
-    accelerator = Accelerator(mixed_precision="bf16")
-    optimizer = _optimizer(model, recipe)
+    accelerator = Accelerator(mixed_precision=mixed_precision())
+    trainee = Trainee(model, fusions)
+    optimizer = _optimizer(trainee, recipe)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, recipe))
-    model, optimizer = accelerator.prepare(model, optimizer)
-    anchors = {n: p.detach().clone() for n, p in model.named_parameters() if n.startswith("interaction_branch")}
+    trainee, optimizer = accelerator.prepare(trainee, optimizer)
+    frozen = start_network(model, accelerator.device, torch.float32)
+    model.train()
+    anchors = {n: p.detach().clone() for n, p in trainee.named_parameters() if "interaction_branch" in n}
     held = [make_batch(validation[i : i + 16], special) for i in range(0, len(validation), 16)]
-    start = _resume(out / "state.pt", model, optimizer, schedule, anchors)
+    start = _resume(out / "state.pt", trainee, optimizer, schedule, anchors)
     began = time.monotonic()
     for step in range(start, recipe.steps):
         with accelerator.autocast():
-            parts = losses(model, make_batch(examples(step), special))
+            parts = losses(trainee, frozen, make_batch(examples(step), special))
         accelerator.backward(sum(parts.values()))
-        accelerator.clip_grad_norm_([p for p in model.parameters() if p.requires_grad], recipe.clip)
+        accelerator.clip_grad_norm_([p for p in trainee.parameters() if p.requires_grad], recipe.clip)
         optimizer.step()
         schedule.step()
         optimizer.zero_grad()
-        _pull(model, anchors, recipe.pull)
+        _pull(trainee, anchors, recipe.pull)
         row = {"step": step + 1, "seconds": round(time.monotonic() - began, 1)}
         row |= {k: round(float(v.detach()), 4) for k, v in parts.items()}
         if (step + 1) % recipe.save_every == 0 or step + 1 == recipe.steps:
-            row |= _validate(accelerator, model, held)
-            _save(out / "state.pt", model, optimizer, schedule, anchors, step + 1)
+            row |= _validate(accelerator, trainee, frozen, held)
+            _save(out / "state.pt", trainee, optimizer, schedule, anchors, step + 1)
         with (out / "log.jsonl").open("a", encoding="utf-8") as log:
             log.write(json.dumps(row) + "\n")
     (out / "recipe.json").write_text(json.dumps(asdict(recipe), indent=2) + "\n", encoding="utf-8")
-    unwrapped: SelectiveModel = accelerator.unwrap_model(model)
-    return unwrapped
+    return model.eval()
 
 
-def _optimizer(model: SelectiveModel, recipe: SelectiveRecipe) -> torch.optim.AdamW:
-    for name, parameter in model.named_parameters():
-        parameter.requires_grad_(name.split(".")[0] in TRAINED)
-    layers = [p for n, p in model.named_parameters() if n.startswith("interaction_branch")]
-    heads = [p for n, p in model.named_parameters() if p.requires_grad and not n.startswith("interaction_branch")]
+def _optimizer(trainee: Trainee, recipe: SelectiveRecipe) -> torch.optim.AdamW:
+    layers: list[nn.Parameter] = []
+    heads: list[nn.Parameter] = []
+    for name, parameter in trainee.named_parameters():
+        part = name.removeprefix("model.").split(".")[0]
+        parameter.requires_grad_(part in TRAINED)
+        if part in TRAINED:
+            (layers if part == "interaction_branch" else heads).append(parameter)
     groups = [{"params": layers, "lr": recipe.learning_rate}, {"params": heads, "lr": recipe.head_learning_rate}]
     return torch.optim.AdamW(groups, weight_decay=0.0, betas=(0.9, 0.98))
 
@@ -144,25 +153,27 @@ def _rate(step: int, recipe: SelectiveRecipe) -> float:
 
 
 @torch.no_grad()
-def _pull(model: torch.nn.Module, anchors: dict[str, Tensor], share: float) -> None:
-    for name, parameter in model.named_parameters():
+def _pull(trainee: Trainee, anchors: dict[str, Tensor], share: float) -> None:
+    for name, parameter in trainee.named_parameters():
         if name in anchors:
             parameter.lerp_(anchors[name], share)
 
 
 @torch.no_grad()
-def _validate(accelerator: Accelerator, model: SelectiveModel, held: list[TrainingBatch]) -> dict[str, float]:
+def _validate(
+    accelerator: Accelerator, trainee: Trainee, frozen: Network, held: list[TrainingBatch]
+) -> dict[str, float]:
     totals: dict[str, float] = {}
     for batch in held:
         with accelerator.autocast():
-            for name, value in losses(model, batch).items():
+            for name, value in losses(trainee, frozen, batch).items():
                 totals[name] = totals.get(name, 0.0) + float(value) / len(held)
     return {f"validation_{k}": round(v, 4) for k, v in totals.items()}
 
 
-def _save(path: Path, model: SelectiveModel, optimizer: object, schedule: object, anchors: object, step: int) -> None:
+def _save(path: Path, trainee: Trainee, optimizer: object, schedule: object, anchors: object, step: int) -> None:
     state = {
-        "model": model.state_dict(),
+        "trainee": trainee.state_dict(),
         "optimizer": optimizer.state_dict(),  # type: ignore[attr-defined]  # accelerate wraps the type away
         "schedule": schedule.state_dict(),  # type: ignore[attr-defined]  # as above
         "anchors": anchors,
@@ -173,11 +184,11 @@ def _save(path: Path, model: SelectiveModel, optimizer: object, schedule: object
     temporary.replace(path)
 
 
-def _resume(path: Path, model: SelectiveModel, optimizer: object, schedule: object, anchors: dict[str, Tensor]) -> int:
+def _resume(path: Path, trainee: Trainee, optimizer: object, schedule: object, anchors: dict[str, Tensor]) -> int:
     if not path.exists():
         return 0
     state = torch.load(path, weights_only=True)
-    model.load_state_dict(state["model"])
+    trainee.load_state_dict(state["trainee"])
     optimizer.load_state_dict(state["optimizer"])  # type: ignore[attr-defined]  # accelerate wraps the type away
     schedule.load_state_dict(state["schedule"])  # type: ignore[attr-defined]  # as above
     anchors.update(state["anchors"])

@@ -1,0 +1,97 @@
+"""What a step's windows look like to the selective model: frozen parts without gradients, the trained branch with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from gist_core.selective.fusion import SIGNALS, Fusion
+from gist_core.selective.model import SelectiveModel
+from gist_core.selective.network import Network
+from gist_core.training.batches import Chunk, TrainingBatch
+
+FRAME = 2  # an empty query is [CLS] [SEP]
+_MIXED = ("keep", "relevance", "unit_cosine", "window_cosine", "central", "unit_bm25", "window_bm25", "pairs", "length")
+_FOLDED = {"unit_cosine": "unit_cosine_z", "window_cosine": "window_cosine_z"}
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Flat over the N tokens of a step: ``keep``, ``labels``, ``unit``; over its windows: ``relevance``, ``relevant``;
+    over its units: ``cosines`` (U, 3) of query and unit, query and window, unit and window, ``lexical`` (U, 4).
+    """
+
+    keep: Tensor
+    labels: Tensor
+    unit: Tensor
+    relevance: Tensor
+    relevant: Tensor
+    cosines: Tensor
+    lexical: Tensor
+
+
+def read_batch(model: SelectiveModel, frozen: Network, batch: TrainingBatch) -> Reading:
+    """Run a step's windows; gradients reach the interaction branch, the sides and the heads."""
+    place = model.side.device
+    query_mask = batch.query_mask.to(place)
+    queries, query_vectors = _frozen(frozen, batch.query_ids, batch.query_mask)
+    embedded = normalize((query_vectors * query_mask[..., None]).sum(1), dim=-1)
+    keep, relevance, cosines = [], [], []
+    first = 0
+    for chunk in batch.chunks:
+        mask, question = chunk.mask.to(place), chunk.question.to(place)
+        shared, vectors = _frozen(frozen, chunk.ids, chunk.mask)
+        logits, rel = model.interact(queries[question], query_mask[question], shared, mask)
+        keep.append(logits[chunk.real.to(place)].float())
+        relevance.append(rel.float())
+        cosines.append(_cosines(vectors, chunk, embedded, first))
+        first += cosines[-1].shape[0]
+    targets = [torch.cat([getattr(c, n) for c in batch.chunks]).to(place) for n in ("labels", "unit", "relevant")]
+    labels, unit, relevant = targets
+    return Reading(
+        torch.cat(keep), labels, unit, torch.cat(relevance), relevant, torch.cat(cosines), batch.lexical.to(place)
+    )
+
+
+@torch.no_grad()
+def _frozen(network: Network, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """(B, L, H) after the shared layers and of the embedding branch, zeros where there is no token."""
+    rows = [np.asarray(r[m]) for r, m in zip(ids, mask, strict=True)]
+    shared, vectors = network.read(rows)
+    out = []
+    for packed in (shared, vectors):
+        padded = packed.new_zeros(*ids.shape, packed.shape[-1])
+        padded[mask.to(packed.device)] = packed
+        out.append(padded)
+    return out[0], out[1]
+
+
+def _cosines(vectors: Tensor, chunk: Chunk, queries: Tensor, first: int) -> Tensor:
+    place = vectors.device
+    mask, real, question = chunk.mask.to(place), chunk.real.to(place), chunk.question.to(place)
+    window = normalize((vectors * mask[..., None]).sum(1), dim=-1)
+    row = torch.arange(len(mask), device=place)[:, None].expand(mask.shape)[real]
+    local = chunk.unit.to(place) - first
+    count = int(local.max()) + 1 if len(local) else 0
+    units = normalize(vectors.new_zeros(count, vectors.shape[-1]).index_add(0, local, vectors[real]), dim=-1)
+    owner = row.new_zeros(count).scatter(0, local, row)
+    query = queries[question][owner]
+    parts = ((units * query).sum(-1), (window[owner] * query).sum(-1), (units * window[owner]).sum(-1))
+    return torch.stack(parts, dim=1)
+
+
+def mixture(fusion: Fusion) -> nn.Linear:
+    """The linear part of a fusion over the signals a step has; a standardised cosine counts as the cosine itself."""
+    at = {name: i for i, name in enumerate(SIGNALS)}
+    weight = {n: (fusion.linear[at[n]] + (fusion.linear[at[_FOLDED[n]]] if n in _FOLDED else 0)) for n in _MIXED}
+    layer = nn.Linear(len(_MIXED), 1)
+    scaled = torch.tensor([float(weight[n] / fusion.scale[at[n]]) for n in _MIXED])
+    centre = torch.tensor([float(fusion.mean[at[n]]) for n in _MIXED])
+    with torch.no_grad():
+        layer.weight.copy_(scaled[None])
+        layer.bias.copy_(-(scaled * centre).sum()[None])
+    return layer
