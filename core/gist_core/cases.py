@@ -33,10 +33,11 @@ def load_cases(data: Path, name: str, split: Split, limit: int | None = None, se
     """
     records = [r for r in read_records(data, name) if r["query"] and (name in WHOLE_SETS or split_of(r) == split)]
     random.Random(f"{name}-{seed}").shuffle(records)
-    return [_case(name, r) for r in records[:limit]]
+    return [case_of(name, r) for r in records[:limit]]
 
 
-def _case(name: str, record: Record) -> Case:
+def case_of(name: str, record: Record) -> Case:
+    """The case of a record of the set ``name``; a record without a question has "" as its query."""
     passages = [Passage(d["id"], d["text"]) for d in record["documents"]]
     spans: dict[str, list[Span]] = {p.id: [] for p in passages}
     for e in record["evidence"]:
@@ -45,7 +46,7 @@ def _case(name: str, record: Record) -> Case:
     return Case(
         record["id"],
         name,
-        record["query"],
+        record["query"] or "",
         passages,
         record["answers"] or [],
         [merge_spans(spans[p.id]) for p in passages],

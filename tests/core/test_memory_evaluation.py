@@ -23,7 +23,7 @@ from gist_core.evaluation.memory_report import markdown
 from gist_core.evaluation.memory_runner import RATES, budget_of, run, values_kept
 from gist_core.evaluation.memory_sets import Chat, Question, Sample, chosen_samples, load_chats, said, turn_counter
 from gist_core.evaluation.memory_systems import GistMemory, last_turns, remembering
-from gist_core.evaluation.runner import read_rows
+from gist_core.evaluation.rows import read_rows
 from gist_core.memory import ToolCall, Turn
 from gist_core.passage import Passage, Span
 from tests.helpers.lexical import LexicalCompressor

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from gist_core.cli import compact, compress, evaluate, evaluate_memory, train
+from gist_core.cli import break_even, compact, compress, evaluate, evaluate_memory, train
 
 app = typer.Typer(
     name="gist",
@@ -22,6 +22,7 @@ app = typer.Typer(
 app.command("compress")(compress.compress)
 app.command("compact")(compact.compact)
 app.command("evaluate")(evaluate.evaluate)
+app.command("break-even")(break_even.break_even)
 app.command("evaluate-memory")(evaluate_memory.evaluate_memory)
 app.add_typer(train.app, name="train")
 

@@ -7,8 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from gist_core.compressor import TextCompressor
-from gist_core.encoders import DEFAULT_ENCODER, default_encoder
-from gist_core.evaluation.baselines import MiniLM
+from gist_core.encoders import DEFAULT_ENCODER
 from gist_core.evaluation.memory_baselines import (
     Asked,
     ByMeaning,
@@ -25,7 +24,8 @@ from gist_core.evaluation.memory_report import OURS_ASKED, OURS_FREE, markdown
 from gist_core.evaluation.memory_runner import run
 from gist_core.evaluation.memory_sets import Sample, load_chats
 from gist_core.evaluation.memory_systems import GistMemory
-from gist_core.evaluation.runner import read_rows
+from gist_core.evaluation.rows import read_rows
+from gist_core.evaluation.systems.minilm import minilm
 
 
 def systems(compressor: TextCompressor, *, alone: bool = False) -> tuple[dict[str, Free], dict[str, Asked]]:
@@ -41,8 +41,8 @@ def systems(compressor: TextCompressor, *, alone: bool = False) -> tuple[dict[st
     free |= {"last turns": keep_last, "head and tail": head_and_tail, "random turns": at_random, "bm25 turns": by_words}
     free |= {"rare words, sum": by_rare_words, "rare words, mean": by_rare_words_each}
     asked |= {"bm25 turns by the question": by_words_asked}
-    if find_spec(DEFAULT_ENCODER):
-        mini = ByMeaning(MiniLM(str(default_encoder())))
+    if find_spec(DEFAULT_ENCODER) and find_spec("sentence_transformers"):
+        mini = ByMeaning(minilm())
         free |= {"minilm turns": mini.free}
         asked |= {"minilm turns by the question": mini.asked, "minilm + bm25 by the question": mini.asked_with_words}
     return free, asked

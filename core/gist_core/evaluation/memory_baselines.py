@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -12,12 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gist_core.evaluation.baselines import MiniLM, z_scores
 from gist_core.evaluation.memory_sets import Chat, Question, said
+from gist_core.evaluation.systems.lexical import bm25_index, bm25_scores
+from gist_core.evaluation.systems.minilm import MiniLM, z_scores
+from gist_core.evaluation.words import terms
 from gist_core.passage import Span
 
 Floats = NDArray[np.float64]
-_WORD = re.compile(r"\w+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,12 +141,8 @@ def _texts(chat: Chat) -> list[str]:
     return [f"{turn.name or turn.role}: {said(turn)}" for turn in chat.turns]
 
 
-def _words(text: str) -> list[str]:
-    return _WORD.findall(text.lower())
-
-
 def _bm25(chat: Chat, query: str) -> Floats:
-    return np.asarray(_index(chat).get_scores(_words(query)))
+    return bm25_scores(_index(chat), query)
 
 
 @lru_cache(maxsize=2)
@@ -157,11 +153,9 @@ def _central(chat: Chat) -> Floats:
 def _rarity(chat: Chat) -> list[list[float]]:
     """The inverse document frequency of each word of each turn."""
     known = _index(chat).idf
-    return [[known[word] for word in _words(text)] for text in _texts(chat)]
+    return [[known[word] for word in terms(text)] for text in _texts(chat)]
 
 
 @lru_cache(maxsize=2)
 def _index(chat: Chat) -> Any:
-    from rank_bm25 import BM25Okapi
-
-    return BM25Okapi([_words(text) for text in _texts(chat)])
+    return bm25_index(_texts(chat))

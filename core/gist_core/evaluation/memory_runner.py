@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import TextIO
 
 from gist_core.evaluation.memory_baselines import Asked, Free, Shown
 from gist_core.evaluation.memory_sets import Chat, Question, said
 from gist_core.evaluation.metrics import holds_answer, share_inside
-from gist_core.evaluation.runner import read_rows
+from gist_core.evaluation.rows import appending, read_rows
 from gist_core.facts import value_texts
 
 RATES = (4, 10, 20)
@@ -24,13 +22,14 @@ Done = set[tuple[object, ...]]
 def run(chats: Iterable[Chat], free: Mapping[str, Free], asked: Mapping[str, Asked], out: Path) -> None:
     """Measure every system on every conversation; rows already in ``out`` are not measured again."""
     done = {_key(row) for row in read_rows(out)}
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with out.open("a", encoding="utf-8") as file:
+    with appending(out) as append:
         for chat in chats:
             for name, system in free.items():
-                _write(file, _free_rows(chat, name, system, done))
+                for row in _free_rows(chat, name, system, done):
+                    append(row)
             for name, asked_system in asked.items():
-                _write(file, _asked_rows(chat, name, asked_system, done))
+                for row in _asked_rows(chat, name, asked_system, done):
+                    append(row)
 
 
 def budget_of(chat: Chat, rate: int) -> int:
@@ -91,12 +90,6 @@ def _answered(question: Question, shown: Shown) -> Row:
         "evidence": inside / total if total else None,
         "answer": holds_answer(shown.text, question.answers) if question.answers else None,
     }
-
-
-def _write(file: TextIO, rows: Iterable[Row]) -> None:
-    for row in rows:
-        file.write(json.dumps(row) + "\n")
-        file.flush()
 
 
 def _key(row: Mapping[str, object]) -> tuple[object, ...]:

@@ -17,7 +17,6 @@ from gist_core.errors import BudgetTooSmallError
 from gist_core.evaluation.memory_baselines import Shown
 from gist_core.evaluation.memory_sets import Chat, Question, said, turn_counter
 from gist_core.evaluation.runner import TOKENIZER
-from gist_core.keep import KeepItem
 from gist_core.memory import Compaction, ConversationCompactor, MemoryPolicy, Piece, Turn
 from gist_core.memory.recall import Embedder
 from gist_core.memory.state import tool_units
@@ -139,21 +138,13 @@ class _Remembering:
     def model_id(self) -> str:
         return self._inner.model_id
 
-    def compress(
-        self,
-        passages: Sequence[Passage],
-        *,
-        query: str | None = None,
-        budget: Budget,
-        keep: Sequence[KeepItem] = (),
-        allow_empty: bool = False,
-    ) -> list[Compressed]:
+    def compress(self, passages: Sequence[Passage], *, query: str | None = None, **settings: Any) -> list[Compressed]:
         known = self._free if query is None else self._asked.get(query, {})
         new = [p for p in passages if p.text not in known]
         if query is not None and new:
             new, known = list(passages), {}
             self._asked = {query: known}
-        found = self._inner.compress(new, query=query, budget=budget, keep=keep, allow_empty=allow_empty)
+        found = self._inner.compress(new, query=query, **settings)
         known.update(zip((p.text for p in new), found, strict=True))
         return [replace(known[p.text], source_id=p.id) for p in passages]
 

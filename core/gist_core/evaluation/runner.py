@@ -2,84 +2,126 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Sequence
+import logging
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 
-from gist_core.allocation import Allocation
 from gist_core.budget import Budget
 from gist_core.cases import Case
-from gist_core.evaluation.metrics import holds_answer, share_inside, usable_answers
-from gist_core.passage import render
+from gist_core.compressor import TextCompressor
+from gist_core.evaluation.align import align
+from gist_core.evaluation.entities import entities
+from gist_core.evaluation.metrics import holds_answer, is_all_kept, is_altered, share_of_evidence, usable_answers
+from gist_core.evaluation.rows import Measurements, Row, appending, key, read_rows
+from gist_core.passage import Compressed, Span
 from gist_core.tokens import token_counter
 
 RATES = (2, 4, 10, 20)
 TOKENIZER = "cl100k_base"
 SMALLEST_BUDGET = 8
-System = Callable[[Case, Sequence[Budget]], Sequence[Allocation]]
+
+logger = logging.getLogger(__name__)
 
 
-def run(cases: Iterable[Case], systems: dict[str, System], out: Path) -> None:
-    """Measure every system on every case; rows already in ``out`` are not measured again."""
-    done = {(r["set"], r["id"], r["system"]) for r in read_rows(out)}
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with out.open("a", encoding="utf-8") as file:
+def run(cases: Iterable[Case], systems: Mapping[str, TextCompressor], out: Path) -> None:
+    """Measure every system on every case at every rate.
+
+    Args:
+        cases: The questions.
+        systems: What compresses, by name. One that fails on a case has a row with its ``error``, and the run goes on.
+        out: File of JSON lines that the rows are appended to; those already there are not measured again.
+    """
+    done = {key(row) for row in read_rows(out)}
+    with appending(out) as append:
         for case in cases:
-            budgets = [Budget(tokens=n, tokenizer=TOKENIZER) for n in sizes(case)]
+            budgets = dict(zip(RATES, sizes(case), strict=True))
             for name, system in systems.items():
-                if (case.set, case.id, name) not in done:
-                    for rate, budget, plan in zip(RATES, budgets, system(case, budgets), strict=True):
-                        file.write(json.dumps(row(case, name, rate, budget, plan)) + "\n")
-                    file.flush()
-
-
-def read_rows(path: Path) -> list[dict[str, object]]:
-    """The rows of an earlier run; a half-written last line is left out."""
-    if not path.exists():
-        return []
-    rows = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            rows.append(json.loads(line))
-        except ValueError:
-            continue
-    return rows
+                for rate, budget in budgets.items():
+                    if (case.set, case.id, name, rate) not in done:
+                        append(measured(case, name, system, rate, budget))
 
 
 def sizes(case: Case) -> list[int]:
     """The budget at each rate: floor(tokens of the joined passages / rate), at least 8."""
-    whole = token_counter(TOKENIZER).count("\n\n".join(p.text for p in case.passages if p.text))
+    whole = tokens(source(case))
     return [max(whole // rate, SMALLEST_BUDGET) for rate in RATES]
 
 
-def row(case: Case, system: str, rate: int, budget: Budget, plan: Allocation) -> dict[str, object]:
-    """All measurements of one output; ``answer`` and ``evidence`` are None where a case has none to find."""
-    parts = [render(p.text, k) for p, k in zip(case.passages, plan.kept, strict=True)]
-    text = "\n\n".join(p for p in parts if p)
-    answers = findable_answers(case)
-    used = token_counter(TOKENIZER).count(text)
-    shares = [share_inside(e, k) for e, k in zip(case.evidence, plan.kept, strict=True)]
-    inside, total = sum(s[0] for s in shares), sum(s[1] for s in shares)
-    return {
+def source(case: Case) -> str:
+    """The passages, as a prompt joins them."""
+    return joined(p.text for p in case.passages)
+
+
+def joined(texts: Iterable[str]) -> str:
+    """The texts that are not empty, with a blank line between."""
+    return "\n\n".join(text for text in texts if text)
+
+
+@lru_cache(maxsize=4)
+def tokens(text: str) -> int:
+    """Size of a text in cl100k_base."""
+    return token_counter(TOKENIZER).count(text)
+
+
+def measured(case: Case, name: str, system: TextCompressor, rate: int, budget: int) -> Row:
+    """The row of one call."""
+    row: Row = {
         "set": case.set,
         "id": case.id,
-        "system": system,
+        "system": name,
         "rate": rate,
-        "budget": budget.tokens,
+        "budget": budget,
+        "tokens_in": tokens(source(case)),
+    }
+    limit = Budget(tokens=budget, tokenizer=TOKENIZER)
+    began = time.perf_counter()
+    try:
+        results = system.compress(case.passages, query=case.query or None, budget=limit)
+        seconds = time.perf_counter() - began
+        return {**row, **measurements(case, results, budget), "seconds": seconds}
+    except Exception as error:  # a system may be anyone's: its failure is a finding
+        logger.warning("%s failed on %s of %s at %dx: %r", name, case.id, case.set, rate, error)
+        return {**row, "error": f"{type(error).__name__}: {error}"}
+
+
+def measurements(case: Case, results: Sequence[Compressed], budget: int) -> Measurements:
+    """All that is measured of one output, less its time.
+
+    Raises:
+        ValueError: There are not as many results as passages.
+    """
+    whole, text = source(case), joined(r.text for r in results)
+    pairs = list(zip(case.passages, results, strict=True))
+    held = [align(p.text, r.text) if r.kept is None else list(r.kept) for p, r in pairs]
+    answers, used, found = findable_answers(case), tokens(text), entities(whole, text)
+    return {
         "tokens": used,
-        "over": used > (budget.tokens or 0),
+        "over": used > budget,
         "answer": holds_answer(text, answers) if answers else None,
-        "evidence": inside / total if total else None,
-        "all_evidence": _all(case, plan) if total else None,
+        **_evidence(case, held),
+        "entities": found[0],
+        "invented": found[1],
+        "altered": is_altered(whole, text),
+        "kept": _kept(results),
     }
 
 
 def findable_answers(case: Case) -> list[str]:
     """The answers that can be looked for and stand in the full passages."""
-    whole = "\n\n".join(p.text for p in case.passages)
+    whole = source(case)
     return [a for a in usable_answers(case.answers) if holds_answer(whole, [a])]
 
 
-def _all(case: Case, plan: Allocation) -> bool:
-    pairs = [(e, k) for spans, k in zip(case.evidence, plan.kept, strict=True) for e in spans]
-    return all(share_inside([e], k)[0] >= 0.9 * (e.end - e.start) for e, k in pairs)
+def _evidence(case: Case, held: Sequence[list[Span] | None]) -> Measurements:
+    kept = [spans for spans in held if spans is not None]
+    if len(kept) < len(held):
+        return {"evidence": None, "all_evidence": None}
+    return {"evidence": share_of_evidence(case.evidence, kept), "all_evidence": is_all_kept(case.evidence, kept)}
+
+
+def _kept(results: Sequence[Compressed]) -> list[list[int]] | None:
+    if any(result.kept is None for result in results):
+        return None
+    return [[n, start, end] for n, result in enumerate(results) for start, end in result.kept or ()]

@@ -1,0 +1,438 @@
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from html.parser import HTMLParser
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gist_core.cases import Case
+from gist_core.errors import InvalidInputError, MissingExtraError
+from gist_core.evaluation.report import cell, difference, write_report
+from gist_core.evaluation.report.charts import write_picture
+from gist_core.evaluation.report.estimates import Estimate, paired
+from gist_core.evaluation.report.examples import choose
+from gist_core.evaluation.report.groups import groups_of, metrics_of
+from gist_core.evaluation.report.latency import Point, along_the_way, measured_apart
+from gist_core.evaluation.report.machine import to_dict, to_json
+from gist_core.evaluation.report.markdown import to_markdown
+from gist_core.evaluation.report.passages import answer_spans, passages_html
+from gist_core.evaluation.report.reading import ratio_of_means, readings
+from gist_core.evaluation.report.summary import ALL_QUESTIONS, summarise
+from gist_core.evaluation.report.tables import losses
+from gist_core.passage import Passage, Span
+
+RATES = (2, 10)
+VOID = {"meta", "input", "br", "link", "img"}
+
+
+def _row(set_: str, id_: str, system: str, rate: int = 2, *, answer: bool | None = True, **more: object) -> dict:
+    row = {
+        "set": set_,
+        "id": id_,
+        "system": system,
+        "rate": rate,
+        "budget": 100 // rate,
+        "tokens_in": 100,
+        "tokens": 80 // rate,
+        "over": False,
+        "answer": answer,
+        "evidence": 0.5,
+        "all_evidence": False,
+        "entities": 0.25,
+        "invented": 0,
+        "altered": False,
+        "seconds": 0.5,
+        "kept": [[0, 0, 3]],
+    }
+    return row | more
+
+
+def _rows(set_: str, ours: str, other: str, rate: int = 2) -> list[dict]:
+    """A record for each letter: y holds the answer, n does not."""
+    return [
+        _row(set_, str(at), system, rate, answer=letter == "y")
+        for system, letters in (("bm25", other), ("gist", ours))
+        for at, letter in enumerate(letters)
+    ]
+
+
+def _table(rows: list[dict], name: str):
+    summary = summarise(rows)
+    return next(t for t in (*summary.groups, *summary.sets) if t.name == name)
+
+
+class Reader(HTMLParser):
+    """A strict reading: every tag that is opened is closed in its order; all texts, tags, ids and links are kept."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags, self.ids, self.links, self.text, self._open = [], [], [], "", []
+        self.feed(page)
+        self.close()
+        assert not self._open
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.ids += [value for name, value in attrs if name == "id"]
+        self.links += [value for name, value in attrs if name in {"src", "href", "srcset", "action", "data"}]
+        if tag not in VOID:
+            self._open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.handle_starttag(tag, attrs)
+        if tag not in VOID:
+            self._open.pop()
+
+    def handle_endtag(self, tag):
+        assert self._open.pop() == tag
+
+    def handle_data(self, data):
+        self.text += data
+
+
+# numbers
+
+
+def test_means_intervals_and_paired_differences_are_pinned():
+    table = _table(_rows("covidqa", ours="yyyyyyyyyn", other="yynnnnnnnn"), "covidqa")
+    assert table.metric == "answer"
+    assert table.records == 10
+    assert table.quality["gist", 2] == Estimate(90.0, 70.0, 100.0, 10)
+    assert table.quality["bm25", 2].mean == 20
+    assert table.leads["bm25", 2] == Estimate(70.0, 40.0, 90.0, 10)
+    assert table.leads["bm25", 2].verdict == "ahead"
+    assert table.share["gist", 2] == 40
+
+
+def test_a_lead_is_proven_only_with_its_whole_interval_above_zero():
+    verdicts = [Estimate(1, low, high, 9).verdict for low, high in ((0.1, 2), (0, 2), (-1, 2), (-2, 0), (-2, -0.1))]
+    assert verdicts == ["ahead", "open", "open", "open", "behind"]
+
+
+def test_differences_are_of_the_records_both_have():
+    assert paired({"a": 1.0, "b": 5.0, "c": 2.0}, {"b": 2.0, "c": 2.0, "d": 9.0}).mean == 1.5
+    assert paired({"a": 1.0}, {"b": 1.0}) is None
+
+
+values = st.dictionaries(st.text(max_size=3), st.floats(0, 100), max_size=12)
+
+
+@given(values, values)
+def test_a_difference_turned_round_is_its_negative(ours, other):
+    one, two = paired(ours, other), paired(other, ours)
+    assert (one is None) == (two is None) == (not ours.keys() & other.keys())
+    if one and two:
+        assert one.mean == pytest.approx(-two.mean)
+        assert one.low - 1e-9 <= one.mean <= one.high + 1e-9
+        assert one.n == two.n == len(ours.keys() & other.keys())
+
+
+def test_cells_are_written_as_before():
+    assert cell({"a": 100.0, "b": 0.0}) == "50.0 (0-100)"
+    assert difference({"a": 3.0, "b": 3.0}, {"b": 1.0, "a": 1.0}) == "+2.0 (+2.0 to +2.0)"
+    assert cell({}) == difference({"a": 1.0}, {}) == "-"
+
+
+def test_groups_pool_records_and_languages_stand_apart():
+    rows = [*_rows("covidqa", "yy", "nn"), *_rows("fairytaleqa", "yn", "nn"), *_rows("xquad/de", "nn", "yy")]
+    summary = summarise(rows)
+    assert [t.name for t in summary.groups] == ["long documents", "languages", "all sets"]
+    long, languages, everything = summary.groups
+    assert long.quality["gist", 2].mean == everything.quality["gist", 2].mean == 75
+    assert everything.sets == ("covidqa", "fairytaleqa")
+    assert languages.quality["gist", 2].mean == 0
+    assert [t.name for t in summary.languages] == ["xquad/de"]
+    assert [t.name for t in summary.sets_apart] == ["covidqa", "fairytaleqa"]
+
+
+def test_a_set_of_no_group_stands_by_itself():
+    assert groups_of(["mine"]) == {"mine": ("mine",)}
+    assert list(groups_of(["mine", "covidqa"])) == ["long documents", "mine", "all sets"]
+
+
+def test_every_set_has_its_measure():
+    rows = [_row(name, "1", "gist") for name in ("covidqa", "qmsum_train", "hotpotqa_train100", "friendsqa")]
+    rows += [_row("meeting", "1", "gist", answer=None), _row("nothing", "1", "gist", answer=None, evidence=None)]
+    found = metrics_of(rows)
+    assert list(found.values()) == ["answer", "evidence", "all_evidence", "answer", "evidence"]
+    assert summarise(rows).groups[-1].metric == "own"
+    assert summarise(rows).groups[-1].quality["gist", 2].mean == pytest.approx((100 + 50 + 0 + 100 + 50) / 5)
+
+
+def test_sets_where_ours_is_behind_are_named_the_proven_first():
+    rows = [*_rows("covidqa", "nnnn", "yyyy"), *_rows("policyqa", "yyyyn", "yyyyy"), *_rows("qed_dev", "yy", "nn")]
+    found = losses(summarise(rows).sets)
+    assert [(x.name, x.proven, x.lead.mean) for x in found] == [("covidqa", True, -100), ("policyqa", False, -20)]
+    text = to_markdown(summarise(rows), {})
+    assert "behind at least one system at some rate, on average, on: covidqa, policyqa." in text
+
+
+def test_outputs_are_counted_and_errors_are_no_measurements():
+    rows = [
+        _row("covidqa", "1", "gist", over=True, invented=2, altered=True, entities=0.75),
+        _row("covidqa", "2", "gist", entities=None, tokens_in=10),
+        {"set": "covidqa", "id": "3", "system": "gist", "rate": 2, "budget": 50, "tokens_in": 9, "error": "no"},
+    ]
+    found = summarise(rows).outputs["gist", 2]
+    assert (found.outputs, found.errors, found.over, found.altered) == (2, 1, 1, 1)
+    assert (found.inventing, found.invented) == (1, 2)
+    assert found.entities == Estimate(75.0, 75.0, 75.0, 1)
+    assert found.fill == Estimate(80.0, 80.0, 80.0, 1)
+    assert summarise(rows).sets[0].quality["gist", 2].n == 2
+
+
+def _answer(id_: str, system: str, rate: int, exact: bool, f1: float) -> dict:
+    return {"set": "s", "id": id_, "system": system, "rate": rate, "prediction": "p", "exact": exact, "f1": f1}
+
+
+def test_reading_compares_with_the_full_texts_on_the_same_records():
+    full = (("a", True, 1), ("b", True, 0.5), ("c", False, 0.5))
+    ours = (("a", False, 0.25), ("b", True, 0.5), ("c", True, 1), ("unseen", True, 1))
+    answers = [_answer(id_, "full", 1, exact, f1) for id_, exact, f1 in full]
+    answers += [_answer(id_, "gist", 4, exact, f1) for id_, exact, f1 in ours]
+    found = readings(answers)["gist", 4]
+    assert (found.lost, found.gained) == (1, 1)
+    assert found.exact.mean == found.full_exact.mean == pytest.approx(200 / 3)
+    assert found.f1.n == 3
+    assert found.ratio.mean == pytest.approx(100 * 1.75 / 2)
+    assert found.ratio.low <= found.ratio.mean <= found.ratio.high
+    assert list(summarise([], answers).reading) == [ALL_QUESTIONS]
+
+
+def test_a_ratio_to_nothing_is_none():
+    assert ratio_of_means({"a": 1.0}, {"a": 0.0}) is None
+    assert ratio_of_means({"a": 50.0}, {"a": 100.0}) == Estimate(50, 50, 50, 1)
+
+
+def test_latency_is_of_the_speed_measurement_where_it_has_lengths_else_of_the_rows():
+    speed = [{"system": "gist", "tokens_in": n, "p50_ms": 2 * n, "calls": 5} for n in (200, 100)]
+    assert measured_apart(speed) == {"gist": [Point(100, 200, 5), Point(200, 400, 5)]}
+    assert measured_apart(speed[:1]) == {}
+    rows = [_row("s", str(n), "gist", tokens_in=n, seconds=n / 1000) for n in (64, 70, 100, 500)]
+    assert along_the_way(rows) == {"gist": [Point(70, 70, 3), Point(500, 500, 1)]}
+
+
+# what is written
+
+
+CASE = Case(
+    "1",
+    "covidqa",
+    "Who </summary><script>alert(1)</script> asked?",
+    [
+        Passage("one <b>", "Ann <script>alert(2)</script> asked. " + "Nobody knew why. " * 60 + "Then Bob left."),
+        Passage("two", "Nothing of note."),
+    ],
+    ["Ann", "Bob"],
+    [[Span(0, 36)], []],
+)
+
+
+def _all_rows() -> list[dict]:
+    rows = [row for rate in RATES for row in _rows("covidqa", "yyyn", "ynnn", rate)]
+    rows += [row for rate in RATES for row in _rows("xquad/de", "yn", "yy", rate)]
+    rows += [_row("covidqa", str(n), "a|b<i>:rewriter", rate, kept=None) for n in range(4) for rate in RATES]
+    for row in rows:
+        if row["id"] == "1":
+            row["kept"] = row["kept"] and [[0, 0, 36]]
+    return rows
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("out")
+    answers = [_answer("1", "full", 1, True, 1.0), _answer("1", "gist", 2, True, 1.0)]
+    speed = [
+        {"system": "gist", "name": f"{n} words", "tokens_in": n, "calls": 5, "p50_ms": 3.0, "p99_ms": float("nan")}
+        for n in (100, 200)
+    ]
+    speed.append({"system": "slow", "name": "100 words", "tokens_in": 100, "p50_ms": None, "left_out": "too slow"})
+    for name, lines in (("rows", _all_rows()), ("answers", answers), ("speed", speed)):
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    write_report(folder, lambda name: [CASE] if name == "covidqa" else None, {"Model": "tiny <1>"})
+    return folder
+
+
+def test_the_report_for_machines_has_all_figures_and_no_nan(out):
+    def refuse(what: str) -> None:
+        raise AssertionError(what)
+
+    found = json.loads((out / "report.json").read_text(), parse_constant=refuse)
+    assert found["version"] == 1
+    assert found["about"] == {"Model": "tiny <1>"}
+    assert found["rates"] == [2, 10]
+    assert found["systems"] == ["gist", "bm25", "a|b<i>:rewriter"]
+    assert [t["name"] for t in found["groups"]] == ["long documents", "languages"]
+    first = next(r for r in found["groups"][0]["results"] if r["system"] == "gist" and r["rate"] == 2)
+    assert (first["mean"], first["n"], first["tokens_kept"]) == (75.0, 4, 40.0)
+    lead = found["groups"][0]["differences"][0]
+    assert (lead["system"], lead["rate"], lead["mean"], lead["low"], lead["verdict"]) == ("bm25", 2, 50.0, 0.0, "open")
+    assert sorted((x["set"], x["rate"], x["mean"]) for x in found["losses"] if x["system"] == "bm25") == [
+        ("xquad/de", 2, -50),
+        ("xquad/de", 10, -50),
+    ]
+    assert found["speed"][0]["p99_ms"] is None
+    assert {x["system"] for x in found["outputs"]} == set(found["systems"])
+    assert found["reader"][0]["lost"] == 0
+
+
+def test_the_same_rows_give_the_same_bytes():
+    rows = _all_rows()
+    assert to_json(summarise(rows), {}) == to_json(summarise([dict(row) for row in rows]), {})
+
+
+@given(st.lists(st.sampled_from(_all_rows()), min_size=1, max_size=12, unique_by=id))
+def test_any_part_of_a_measurement_can_be_reported(rows):
+    summary = summarise(rows)
+    found = json.loads(to_json(summary, {}))
+    assert set(found["systems"]) == {row["system"] for row in rows}
+    assert to_dict(summary, {})["rates"] == sorted({row["rate"] for row in rows})
+    assert to_markdown(summary, {}).startswith("# Measurement\n")
+
+
+def test_markdown_tables_are_whole(out):
+    text = (out / "report.md").read_text()
+    tables = [block.splitlines() for block in text.split("\n\n") if block.startswith("|")]
+    assert len(tables) >= 10
+    for lines in tables:
+        assert len({len(re.findall(r"(?<!\\)\|", line)) for line in lines}) == 1, lines[0]
+    assert "- Model: tiny <1>" in text
+    assert "| slow, 100 words | 100 | - | - | - | - | - | - too slow |" in text
+    assert "95 % bootstrap interval over records" in text
+    assert "over those pairs" in text
+    assert r"| a\|b<i>:rewriter | 100.0 (100-100)" in text
+
+
+def test_the_page_is_well_formed_and_loads_nothing(out):
+    pytest.importorskip("matplotlib")
+    page = (out / "report.html").read_text()
+    read = Reader(page)
+    assert len(read.ids) == len(set(read.ids))
+    assert all(link.startswith("#") and link[1:] in read.ids for link in read.links)
+    assert set(re.findall(r"url\(#?([^)]*)\)", page)) <= set(read.ids)
+    assert not re.search(r"https?:|@import|\son\w+=", page)
+    assert read.tags.count("svg") == 3
+    assert read.tags.count("desc") == 3
+
+
+def test_the_page_shows_documents_as_text_and_names_every_system(out):
+    read = Reader((out / "report.html").read_text())
+    assert "script" not in read.tags
+    assert "<script>alert(2)</script>" in read.text
+    assert "Who </summary><script>alert(1)</script> asked?" in read.text
+    for system in ("gist", "bm25", "a|b<i>:rewriter"):
+        assert read.text.count(system) >= 3
+    assert "tiny <1>" in read.text
+
+
+def test_without_matplotlib_the_page_says_so(out, monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    (tmp_path / "rows.jsonl").write_bytes((out / "rows.jsonl").read_bytes())
+    write_report(tmp_path)
+    read = Reader((tmp_path / "report.html").read_text())
+    assert "svg" not in read.tags
+    assert 'pip install "gist-compressor[evaluate]"' in read.text
+    with pytest.raises(MissingExtraError):
+        write_picture(_all_rows(), tmp_path / "picture.svg", "long documents")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["report.html", "report.json", "report.md", "rows.jsonl"]
+
+
+def test_a_folder_without_rows_is_refused(tmp_path):
+    with pytest.raises(InvalidInputError, match=re.escape(repr(str(tmp_path)))):
+        write_report(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_importing_the_report_loads_no_matplotlib():
+    code = "import sys, gist_core.evaluation.report; print([m for m in ('matplotlib', 'torch') if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+# pictures
+
+
+def test_the_picture_is_the_same_every_time_and_nothing_but_svg(tmp_path):
+    pytest.importorskip("matplotlib")
+    for name in ("one.svg", "two.svg"):
+        write_picture(_all_rows(), tmp_path / name, "long documents")
+    assert (tmp_path / "one.svg").read_bytes() == (tmp_path / "two.svg").read_bytes()
+    root = ET.parse(tmp_path / "one.svg").getroot()
+    texts = {"".join(element.itertext()).strip() for element in root.iter("{http://www.w3.org/2000/svg}text")}
+    assert {"gist", "bm25", "rewriter", "answer kept, %"} <= texts
+    assert root.find("{http://www.w3.org/2000/svg}desc").text.startswith("bm25: 25.0 % at 40.0 % of the tokens")
+    write_picture(_all_rows(), tmp_path / "three.png", "long documents")
+    assert (tmp_path / "three.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(("name", "group"), [("x.gif", "long documents"), ("x.svg", "meetings")])
+def test_a_picture_that_cannot_be_is_refused(tmp_path, name, group):
+    with pytest.raises(InvalidInputError):
+        write_picture(_all_rows(), tmp_path / name, group)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_names_that_matplotlib_would_read_are_shown(tmp_path):
+    pytest.importorskip("matplotlib")
+    rows = [_row("covidqa", "1", system) for system in ("gist", "_hidden", "a $b$ ^c")]
+    write_picture(rows, tmp_path / "x.svg", "long documents")
+    assert {"hidden", "a $b$ ^c"} <= {"".join(e.itertext()).strip() for e in ET.parse(tmp_path / "x.svg").iter()}
+
+
+# examples
+
+
+def test_best_and_worst_are_told_by_the_margin_and_spread_over_sets():
+    rows = [*_rows("covidqa", "yyyyyyn", "nnnnnny", 10), *_rows("policyqa", "yn", "nn", 10)]
+    cases = {
+        name: [Case(str(n), name, "q", [Passage("p", "text")], [], [[]]) for n in range(9)]
+        for name in ("covidqa", "policyqa")
+    }
+    best, worst = choose(rows, cases.get)
+    assert [(e.case.set, e.case.id) for e in best] == [
+        ("covidqa", "0"),
+        ("policyqa", "0"),
+        ("covidqa", "1"),
+        ("covidqa", "2"),
+    ]
+    assert [(e.case.set, e.case.id, e.margin) for e in worst] == [("covidqa", "6", -1), ("policyqa", "1", 0)]
+    assert list(best[0].rows) == ["gist", "bm25"]
+    assert choose([], cases.get) == choose(rows, lambda name: None) == ([], [])
+
+
+def test_answers_are_found_across_case_and_punctuation():
+    text = "The u.s. army; U S Army? 17690, 1769. 首都は奈良です"
+    assert [text[s:e] for s, e in answer_spans(text, ["U.S. Army", "1769", "奈良", "yes"])] == [
+        "u.s. army",
+        "U S Army",
+        "1769",
+        "奈良",
+    ]
+
+
+def test_kept_dropped_and_gold_are_told_apart():
+    shown = passages_html(CASE, [[0, 0, 3], [0, 1054, 1063]], dropped_too=True)
+    text = CASE.passages[0].text
+    assert '<span class="gist-evidence gist-answer"><mark>Ann</mark></span>' in shown
+    assert '<span class="gist-evidence"><span class="gist-dropped"> &lt;script&gt;alert(2)' in shown
+    assert "characters …]" in shown
+    assert "Nothing was kept of 1 passage without gold evidence." in shown
+    assert "Nothing of note" not in shown
+    alone = passages_html(CASE, [[0, 0, 3]], dropped_too=False)
+    assert "Nobody knew" not in alone
+    assert "asked." in alone
+    assert len(text) > len(Reader(alone).text)
+
+
+@given(st.lists(st.tuples(st.integers(0, 1), st.integers(0, 60), st.integers(0, 60)), max_size=5))
+def test_no_character_is_shown_twice(spans):
+    kept = [[at, min(a, b), max(a, b)] for at, a, b in spans]
+    case = Case("1", "s", "q", [Passage("", "x <&> y. " * 7), Passage("", "ab " * 20)], ["y"], [[Span(2, 9)], []])
+    text = Reader(f"<div>{passages_html(case, kept, dropped_too=True)}</div>").text
+    assert text.count("x <&> y. ") <= 7
+    assert case.passages[0].text in text
