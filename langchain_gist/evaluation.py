@@ -20,7 +20,7 @@ from langchain_core.runnables import Runnable
 
 from gist_core.budget import Budget
 from gist_core.errors import MissingExtraError
-from gist_core.evaluation.embedding import RememberingEncoder
+from gist_core.evaluation.embedding import shared_encoder
 from gist_core.evaluation.outside import OutsideCompressor, cut_to, joined_tokens, largest, token_limit
 from gist_core.evaluation.reader import question_prompt
 from gist_core.passage import Passage
@@ -126,7 +126,7 @@ def _owner(document: Document, passages: Sequence[Passage]) -> int:
 
 class _MiniLM(Embeddings):
     def __init__(self) -> None:
-        self._encoder = RememberingEncoder()
+        self._encoder = shared_encoder()
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         vectors: list[list[float]] = self._encoder.embed(texts).tolist()

@@ -21,7 +21,7 @@ from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle, Te
 from pydantic import PrivateAttr
 
 from gist_core.budget import Budget
-from gist_core.evaluation.embedding import RememberingEncoder
+from gist_core.evaluation.embedding import RememberingEncoder, shared_encoder
 from gist_core.evaluation.outside import OutsideCompressor, cut_to, joined_tokens, token_limit
 from gist_core.evaluation.reader import question_prompt
 from gist_core.passage import Passage
@@ -195,7 +195,7 @@ def _shared_out(output: str, sentences: Sequence[str], owners: Sequence[int], co
 
 
 class _MiniLM(BaseEmbedding):
-    _encoder: RememberingEncoder = PrivateAttr(default_factory=RememberingEncoder)
+    _encoder: RememberingEncoder = PrivateAttr(default_factory=shared_encoder)
 
     def _get_text_embeddings(self, texts: list[str]) -> list[list[float]]:
         vectors: list[list[float]] = self._encoder.embed(texts).tolist()

@@ -102,15 +102,22 @@ def write_checkpoint(folder: Path, manifest: Manifest, tensors: Tensors, tokeniz
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as temporary:
         fresh = Path(temporary) / folder.name
         fresh.mkdir()
-        content = {"format_version": FORMAT_VERSION, "kind": manifest.kind, "name": manifest.name}
-        content |= {"version": manifest.version, "config": dict(manifest.config)}
-        (fresh / CONFIG).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        write_manifest(fresh, manifest)
         (fresh / TOKENIZER).write_text(tokenizer_json, encoding="utf-8")
         save_file({k: np.ascontiguousarray(v) for k, v in tensors.items()}, fresh / WEIGHTS)
         (fresh / WEIGHTS).chmod((fresh / CONFIG).stat().st_mode)  # safetensors writes for the owner alone
         folder.mkdir(exist_ok=True)
         for part in fresh.iterdir():
             shutil.move(part, folder / part.name)
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write what a checkpoint says of itself, in whole or not at all; its tensors stay as they are."""
+    content = {"format_version": FORMAT_VERSION, "kind": manifest.kind, "name": manifest.name}
+    content |= {"version": manifest.version, "config": dict(manifest.config)}
+    temporary = folder / f".{CONFIG}.tmp"
+    temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    temporary.replace(folder / CONFIG)
 
 
 def to_int8(tensors: Tensors, smallest: int = 4_096) -> dict[str, NDArray[Any]]:

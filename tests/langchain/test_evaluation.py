@@ -94,8 +94,9 @@ def test_embeddings_filter_keeps_whole_documents_within_the_budget_or_cuts_the_b
 
 @SUNSET
 def test_a_case_is_embedded_once_for_all_rates(monkeypatch):
-    from gist_core.evaluation.embedding import RememberingEncoder
+    from gist_core.evaluation.embedding import RememberingEncoder, shared_encoder
 
+    shared_encoder.cache_clear()
     loads = []
     load = RememberingEncoder._loaded
     monkeypatch.setattr(RememberingEncoder, "_loaded", lambda self: loads.append(1) or load(self))

@@ -287,5 +287,5 @@ def test_a_recall_that_fails_is_told_or_raised(way):
 
     with pytest.warns(GistWarning, match="out of memory"):
         assert "cannot be searched" in ask()
-    with pytest.raises(RuntimeError, match="out of memory"):
+    with pytest.raises(CompressionError, match="out of memory"):
         ask(on_error="raise")

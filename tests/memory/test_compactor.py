@@ -226,6 +226,14 @@ def test_the_oldest_gists_are_squeezed_hardest():
     assert density[0] == min(density)
 
 
+def test_what_is_old_is_not_squeezed_to_nothing():
+    memory = compactor(MemoryPolicy(high_water=1_000, low_water=500, keep_last=4))
+    for turn in chat(600):
+        found = memory.append(turn)
+    quoted = [int(piece.turn.removeprefix("t")) for gist in found.gists for piece in gist.pieces]
+    assert sum(at < 300 for at in quoted) >= len(quoted) / 3
+
+
 def test_an_edited_history_is_noticed():
     memory, turns = compactor(MemoryPolicy(high_water=400, low_water=200, keep_last=2)), chat(60)
     first = memory.compact(turns)

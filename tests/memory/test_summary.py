@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from copy import deepcopy
 
 from hypothesis import given, settings
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from gist_core.memory import Turn
 from gist_core.memory.summary import Summarizer
 from gist_core.tokens import token_counter
-from tests.helpers.conversations import QuickCompressor, conversations
+from tests.helpers.conversations import WORDS, QuickCompressor, conversations
 
 COUNTER = token_counter("o200k_base")
 
@@ -44,6 +45,14 @@ def test_turns_without_an_id_are_named_by_their_place_in_the_conversation():
     again = summarizer([first, Turn("user", "Three.")])
     assert again.gist.turns == ("turn-0", "turn-1", "turn-2")
     assert [piece.turn for piece in again.gist.pieces] == ["turn-0", "turn-1", "turn-2"]
+
+
+def test_no_size_loses_all_for_a_token_too_many():
+    rng = random.Random(0)
+    said = [" ".join(rng.choices([*WORDS, "\n\n"], k=rng.randint(1, 12))) for _ in range(60)]
+    turns = [Turn("user", text, name=rng.choice([None, "Ann", "Bo"])) for text in said]
+    for tokens in range(330, 400, 3):
+        assert COUNTER.count(Summarizer(tokens, QuickCompressor())(turns).content) > 0.9 * tokens
 
 
 def test_patterns_go_first():

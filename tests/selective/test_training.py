@@ -5,21 +5,24 @@ from __future__ import annotations
 import json
 import random
 
+import numpy as np
 import pytest
 import torch
 from transformers import BertConfig, BertModel
 
 from gist_core import Budget, Passage, load_compressor
 from gist_core.records import read_records, split_of
+from gist_core.selective.engine import load_parts
 from gist_core.selective.pooling import pool_logits
 from gist_core.selective.signals import Special
 from gist_core.training import export, recipe
 from gist_core.training.batches import make_batch
-from gist_core.training.examples import ANSWER, EVIDENCE, ExampleBuilder
+from gist_core.training.examples import ANSWER, EVIDENCE, ExampleBuilder, joined
 from gist_core.training.export import export_selective
+from gist_core.training.fusion import Rated, calibrate
 from gist_core.training.losses import ranking_loss, token_loss, unit_loss, unit_targets
 from gist_core.training.selective import SelectiveRecipe
-from tests.helpers.tiny import tiny_tokenizer
+from tests.helpers.tiny import save_tiny, tiny_tokenizer
 
 NAMES = ["Napoleon", "cat", "dog", "cheese", "iron", "mat"]
 
@@ -162,6 +165,47 @@ def test_losses_prefer_the_truth():
         lambda logits: ranking_loss(pool_logits(logits, unit, 3), targets, group, 1),
     ):
         assert loss(right) < loss(wrong)
+
+
+def test_a_calibrated_threshold_loses_about_its_share():
+    rng = np.random.default_rng(0)
+    evidence = np.array([1.0, 0.0, 0.0], dtype=np.float32)
+    rated = [Rated("facts", np.zeros((3, 1), np.float32), evidence, np.ones(3, np.float32)) for _ in range(2_000)]
+    best = 2 + 3 * rng.logistic(size=2_000)
+    logits = [np.array([b, -9.0, -9.0], dtype=np.float32) for b in best]
+    calibration = calibrate(rated, logits)
+    score = 1 / (1 + np.exp(-calibration(best.astype(np.float32))))
+    for threshold in (0.05, 0.2, 0.5):
+        assert abs((score < threshold).mean() - threshold) < 0.02
+
+
+def test_calibrating_a_checkpoint_leaves_its_weights_and_its_choice(data, tmp_path):
+    folder = save_tiny(tmp_path / "tiny")
+    weights = (folder / "model.safetensors").read_bytes()
+    passages, query = [Passage("a", "The iron barked. A cat was born in 1005. He sat.")], "When?"
+    before = load_compressor(str(folder), device="cpu").compress(passages, query=query, budget=Budget(tokens=10))
+    found = export.recalibrate(folder, data, "2")
+    compressor = load_compressor(str(folder), device="cpu")
+    after = compressor.compress(passages, query=query, budget=Budget(tokens=10))
+    assert (folder / "model.safetensors").read_bytes() == weights
+    assert compressor.model_id == "tiny@2"
+    assert load_parts(folder).calibration == found
+    assert [r.kept for r in after] == [r.kept for r in before]
+
+
+def test_half_of_the_negatives_are_the_hardest():
+    builder = ExampleBuilder(tiny_tokenizer(), 64, 32, random.Random(0), unanswerable=0.0, query_free=0.0)
+    record = _record(1003)
+    record["documents"] += [
+        {"id": f"x{i}", "title": "x", "text": "He liked the mat and the sea."} for i in range(8)
+    ] + [{"id": "hard", "title": "x", "text": f"{record['query']} Nobody knows."}]
+    assert any(len(w.source.cut.tokens.ids) > 9 and not w.relevant for w in builder.build(record).windows)
+
+
+def test_two_questions_become_one():
+    both = joined(_record(1003), _record(1004))
+    assert both["query"].count("born?") == 2
+    assert len(both["evidence"]) == 4
 
 
 def test_a_batch_numbers_units_once_and_keeps_questions_apart():

@@ -43,6 +43,21 @@ def selective(
     typer.echo(f"Wrote {out / 'checkpoint'}", err=True)
 
 
+@app.command("calibrate")
+@clear_errors()
+def calibrate(
+    *,
+    data: Annotated[Path, typer.Option(help="Folder with the question-answering sets (.jsonl or .jsonl.xz).")],
+    model: Annotated[Path, typer.Option(help="Folder of a selective checkpoint; its gist.json is changed.")],
+    version: Annotated[str, typer.Option(help="Version that the calibrated checkpoint gets.")],
+) -> None:
+    """Scale the scores of a checkpoint so that a threshold says which share of the answers it may lose."""
+    from gist_core.training.export import recalibrate
+
+    found = recalibrate(model, data, version)
+    typer.echo(f"logit -> {found.slope:.4f} * logit + {found.offset:.4f}", err=True)
+
+
 @app.command("reader")
 @clear_errors()
 def reader(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -47,3 +48,9 @@ class RememberingEncoder:
                 ) from error
             self._model = SentenceTransformer(str(default_encoder()), device="cpu")
         return self._model
+
+
+@cache
+def shared_encoder() -> RememberingEncoder:
+    """The one that all systems share, so that no text is embedded twice."""
+    return RememberingEncoder()

@@ -143,7 +143,7 @@ class SelectiveCompressor:
         from gist_core.selective.signals import signals
 
         found = signals(prepared, scores)
-        return _units(prepared, self._engine().parts.fusions[_mode(prepared)](found.units)), found.keep
+        return _units(prepared, self._engine().parts.rate(_mode(prepared), found.units)), found.keep
 
     def _choose(self, call: _Call, prepared: Prepared, units: list[list[Unit]], keep: Floats) -> Allocation:
         return allocate(
@@ -154,7 +154,7 @@ class SelectiveCompressor:
             keep=call.keep,
             allow_empty=call.allow_empty,
             finer=_finer(call.passages, prepared, keep),
-            length_exponent=self._engine().parts.length_exponent[_mode(prepared)],
+            length_exponent=self._engine().parts.exponent(_mode(prepared)),
         )
 
     def _engine(self) -> Engine:

@@ -18,22 +18,36 @@ from gist_core.checkpoint import TOKENIZER, Manifest, read_manifest, read_tensor
 from gist_core.device import resolve_device, resolve_dtype
 from gist_core.errors import CheckpointError, CompressionError
 from gist_core.selective.config import SelectiveConfig
-from gist_core.selective.fusion import Fusion
+from gist_core.selective.fusion import Calibration, Fusion
 from gist_core.selective.model import SelectiveModel
 from gist_core.selective.network import PaddedNetwork, start_network
 from gist_core.selective.scorer import Scorer, WindowItem, WindowScores
 
 KIND = "selective"
+AS_IT_IS = Calibration()
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a selective checkpoint holds. ``fusions``: ``query`` and ``free``; ``length_exponent``: likewise."""
+    """What a selective checkpoint holds. ``fusions``: ``query`` and ``free``; ``length_exponent``: likewise.
+
+    ``calibration`` is for calls with a query.
+    """
 
     model: SelectiveModel
     tokenizer: Tokenizer
     fusions: dict[str, Fusion]
     length_exponent: dict[str, float]
+    calibration: Calibration = AS_IT_IS
+
+    def rate(self, mode: str, signals: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(U, F) signals -> (U,) logits that units are ranked by and thresholds are held against."""
+        logits = self.fusions[mode](signals)
+        return self.calibration(logits) if mode == "query" else logits
+
+    def exponent(self, mode: str) -> float:
+        """How much the logarithm of a unit's size counts against its logit."""
+        return self.length_exponent[mode] * (self.calibration.slope if mode == "query" else 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +69,7 @@ def load_parts(folder: Path) -> Parts:
     tensors = read_tensors(folder)
     settings = dict(manifest.config)
     exponents = settings.pop("length_exponent")
+    calibration = Calibration(**settings.pop("calibration", {}))  # checkpoints of version 1 have none
     with torch.device("meta"):
         model = SelectiveModel(SelectiveConfig(**settings))
     network = {n[6:]: torch.from_numpy(t) for n, t in tensors.items() if n.startswith("model.")}
@@ -65,7 +80,7 @@ def load_parts(folder: Path) -> Parts:
         raise CheckpointError(f"{folder} does not fit together: {error}", hint="Copy the checkpoint again.") from error
     tokenizer.no_truncation()
     tokenizer.no_padding()
-    return Parts(model, tokenizer, {n: _fusion(tensors, n) for n in ("query", "free")}, exponents)
+    return Parts(model, tokenizer, {n: _fusion(tensors, n) for n in ("query", "free")}, exponents, calibration)
 
 
 def save_parts(folder: Path, parts: Parts, name: str, version: str, *, int8: bool) -> None:
@@ -77,7 +92,10 @@ def save_parts(folder: Path, parts: Parts, name: str, version: str, *, int8: boo
         network = to_int8(network)
     for which, fusion in parts.fusions.items():
         network |= {f"fusion.{which}.{f.name}": getattr(fusion, f.name) for f in fields(fusion)}
-    config = asdict(parts.model.config) | {"length_exponent": parts.length_exponent}
+    config = asdict(parts.model.config) | {
+        "length_exponent": parts.length_exponent,
+        "calibration": asdict(parts.calibration),
+    }
     write_checkpoint(folder, Manifest(KIND, name, version, config), network, parts.tokenizer.to_str())
 
 

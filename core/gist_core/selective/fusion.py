@@ -47,6 +47,21 @@ class Fusion:
         return np.asarray(logits, dtype=np.float32)
 
 
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """``slope * logit + offset``: after it a unit's probability is about the share of questions whose evidence scores
+
+    lower, so that a threshold t loses about the share t of the answers. The order of units is not touched.
+    """
+
+    slope: float = 1.0
+    offset: float = 0.0
+
+    def __call__(self, logits: Floats) -> Floats:
+        """(U,) logits of a fusion -> (U,) calibrated ones."""
+        return np.asarray(self.slope * logits + self.offset, dtype=np.float32)
+
+
 def untrained(hidden: int = 8) -> Fusion:
     """Equal weights for the signals a first trial found to add up; what ``gist train`` starts the fusion from."""
     count = len(SIGNALS)

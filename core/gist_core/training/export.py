@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import islice
 from pathlib import Path
 
 from tokenizers import Tokenizer
 
 from gist_core.cases import load_cases
+from gist_core.checkpoint import read_manifest, write_manifest
 from gist_core.records import read_records
 from gist_core.selective.engine import Parts, load_parts, save_parts, start_engine
-from gist_core.selective.fusion import untrained
+from gist_core.selective.fusion import Calibration, untrained
 from gist_core.selective.model import SelectiveModel
 from gist_core.training.fusion import (
     calibrate,
@@ -21,7 +22,6 @@ from gist_core.training.fusion import (
     fit_fusion,
     held_out_logits,
     rate_cases,
-    rescaled,
 )
 from gist_core.training.mix import SELECTIVE_MIX
 from gist_core.training.vocabulary import trim_vocabulary
@@ -60,7 +60,7 @@ def export_selective(
         draft = Path(temporary) / "draft"
         save_parts(draft, parts, name, version, int8=True)
         fitted = fit(draft, data)
-    learned = replace(parts, fusions=fitted.fusions, length_exponent=fitted.length_exponent)
+    learned = replace(fitted, model=parts.model)
     save_parts(out / "checkpoint", learned, name, version, int8=True)
     save_parts(out / "full-precision", learned, name, f"{version}-fp32", int8=False)
 
@@ -77,10 +77,23 @@ def fit(folder: Path, data: Path) -> Parts:
         logits = held_out_logits(rated)
         exponents[mode] = choose_exponent(rated, logits)
         if mode == "query":
-            slope, offset = calibrate(rated, logits)
-            fusions[mode] = rescaled(fusions[mode], slope, offset)
-            exponents[mode] *= slope
-    return replace(parts, fusions=fusions, length_exponent=exponents)
+            calibration = calibrate(rated, logits)
+    return replace(parts, fusions=fusions, length_exponent=exponents, calibration=calibration)
+
+
+def recalibrate(folder: Path, data: Path, version: str) -> Calibration:
+    """Calibrate a finished checkpoint on the validation split, in place and under a new version; weights stay.
+
+    The fusion has seen these questions; what a threshold loses of others is for ``gist evaluate --thresholds`` to say.
+    """
+    parts = load_parts(folder)
+    cases = [c for name, limit in FUSION_CASES.items() for c in load_cases(data, name, "validation", limit)]
+    rated = rate_cases(start_engine(parts, "auto"), cases, with_query=True)
+    found = calibrate(rated, [parts.fusions["query"](r.signals) for r in rated])
+    manifest = read_manifest(folder)
+    config = {**manifest.config, "calibration": asdict(found)}
+    write_manifest(folder, replace(manifest, version=version, config=config))
+    return found
 
 
 def _texts(data: Path, records: int = 400) -> Iterator[str]:

@@ -8,7 +8,7 @@ budget is short, and the scores are calibrated so that a threshold says which sh
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from gist_core.cases import Case
 from gist_core.passage import Span
 from gist_core.selective.engine import Engine
-from gist_core.selective.fusion import SIGNALS, Fusion
+from gist_core.selective.fusion import SIGNALS, Calibration, Fusion
 from gist_core.selective.signals import prepare, signals
 
 Floats = NDArray[np.float32]
@@ -141,12 +141,11 @@ def choose_exponent(rated: Sequence[Rated], logits: Sequence[Floats]) -> float:
     return max(kept, key=kept.__getitem__)
 
 
-def calibrate(rated: Sequence[Rated], logits: Sequence[Floats]) -> tuple[float, float]:
-    """Slope and offset after which a threshold t loses about the share t of the answers.
+def calibrate(rated: Sequence[Rated], logits: Sequence[Floats]) -> Calibration:
+    """What makes a unit's score the share of questions whose best evidence scores lower.
 
-    A question is lost when the best of its evidence scores below the threshold, so the score of a unit is to be the
-    share of questions whose evidence scores lower: a logistic distribution is laid through the quantiles, every set
-    weighing the same. Order is not touched.
+    A logistic distribution is laid through the quantiles of the best evidence of every question, every set weighing
+    the same; the tail that a threshold is for counts most.
     """
     best = np.array([found[r.evidence > 0].max() for r, found in zip(rated, logits, strict=True)])
     order = np.argsort(best)
@@ -154,14 +153,7 @@ def calibrate(rated: Sequence[Rated], logits: Sequence[Floats]) -> tuple[float, 
     below = np.cumsum(weight) - weight / 2
     inside = (below > 0.01) & (below < 0.9)
     slope, offset = np.polyfit(best[order][inside], np.log(below / (1 - below))[inside], 1)
-    return float(slope), float(offset)
-
-
-def rescaled(fusion: Fusion, slope: float, offset: float) -> Fusion:
-    """The fusion whose logits are ``slope * logit + offset``."""
-    factor = np.float32(slope)
-    bias = np.asarray(fusion.bias * factor + np.float32(offset), dtype=np.float32)
-    return replace(fusion, linear=fusion.linear * factor, output=fusion.output * factor, bias=bias)
+    return Calibration(float(slope), float(offset))
 
 
 def _evidence_kept(rated: Rated, logits: Floats, exponent: float) -> float:

@@ -7,7 +7,7 @@ from functools import cache, lru_cache
 
 import numpy as np
 
-from gist_core.evaluation.embedding import RememberingEncoder
+from gist_core.evaluation.embedding import shared_encoder
 from gist_core.evaluation.systems.units import Floats, Ints, UnitCompressor
 
 
@@ -31,7 +31,7 @@ class MiniLM:
     """Scores by cosines; loads at the first text, and raises MissingExtraError where it is not installed."""
 
     def __init__(self) -> None:
-        self.embed = RememberingEncoder().embed
+        self.embed = shared_encoder().embed
         self._one = lru_cache(maxsize=4)(lambda query: self.embed([query])[0])
 
     def sentence(self, query: str, units: Sequence[str], texts: Sequence[str], owner: Ints) -> Floats:

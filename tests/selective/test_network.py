@@ -1,0 +1,89 @@
+"""The network as it runs on a CPU: integers, packed windows, and what the scorer remembers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gist_core.selective import int8
+from gist_core.selective.int8 import Int8Linear, fast_linear, int8_works
+from gist_core.selective.network import PackedNetwork, PaddedNetwork
+from gist_core.selective.scorer import Scorer, WindowItem
+from tests.helpers.tiny import tiny_model
+
+needs_int8 = pytest.mark.skipif(not int8_works(), reason="this processor has no integer kernel")
+
+
+def _windows(lengths: list[int]) -> list[np.ndarray]:
+    return [np.random.default_rng(n).integers(5, 60, size=n) for n in lengths]
+
+
+@needs_int8
+def test_integers_come_near_the_float_result_and_are_exact_at_the_limits():
+    torch.manual_seed(0)
+    weight, bias, x = torch.randn(48, 64), torch.randn(48), torch.randn(20, 64)
+    exact = x @ weight.T + bias
+    assert (Int8Linear(weight, bias)(x) - exact).norm() < 0.03 * exact.norm()
+    rows = torch.full((2, 64), 127.0)
+    assert torch.equal(
+        Int8Linear(torch.full((3, 64), -64.0), torch.zeros(3))(rows), torch.full((2, 3), -127.0 * 64 * 64)
+    )
+
+
+@needs_int8
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**31), st.integers(1, 40), st.floats(1e-6, 1e6))
+def test_a_row_does_not_depend_on_the_others(seed, count, size):
+    torch.manual_seed(seed)
+    linear = Int8Linear(torch.randn(16, 32), torch.randn(16))
+    x = torch.randn(count, 32) * size
+    together = linear(torch.cat([x, 1e3 * torch.randn(3, 32)]))
+    assert all(torch.equal(together[i : i + 1], linear(x[i : i + 1])) for i in range(count))
+
+
+@needs_int8
+def test_a_row_of_zeros_gives_the_bias():
+    bias = torch.tensor([1.0, -2.0])
+    assert torch.equal(Int8Linear(torch.randn(2, 8), bias)(torch.zeros(1, 8)), bias[None])
+
+
+def test_without_the_kernel_it_is_computed_in_float(monkeypatch):
+    monkeypatch.setattr(int8, "int8_works", lambda: False)
+    weight, bias, x = torch.randn(4, 8), torch.randn(4), torch.randn(3, 8)
+    assert torch.allclose(fast_linear(weight, bias)(x), x @ weight.T + bias, atol=1e-6)
+
+
+def test_packed_and_padded_windows_give_the_same(monkeypatch):
+    monkeypatch.setattr(int8, "int8_works", lambda: False)
+    model, windows = tiny_model(), _windows([12, 12, 5, 30])
+    packed, padded = PackedNetwork(model), PaddedNetwork(model)
+    with torch.inference_mode():
+        queries = [[packed.query(ids), padded.query(ids)] for ids in ([2, 9, 3], [2, 9, 3], [2, 7, 8, 11, 3], [2, 3])]
+        one = packed.score([q[0] for q in queries], windows)
+        other = padded.score([q[1] for q in queries], windows)
+    for name in ("keep", "relevance", "embeddings"):
+        assert torch.allclose(getattr(one, name), getattr(other, name), atol=1e-5), name
+
+
+class _Counting(PackedNetwork):
+    def __init__(self) -> None:
+        super().__init__(tiny_model())
+        self.seen = 0
+
+    def score(self, queries, windows):
+        self.seen += len(windows)
+        return super().score(queries, windows)
+
+
+def test_a_window_is_scored_once_for_a_query():
+    network = _Counting()
+    scorer = Scorer(network)
+    items = [WindowItem((2, 9, 3), ids, np.zeros(len(ids), dtype=np.int64)) for ids in _windows([8, 8, 20])]
+    first, again = scorer(items), scorer(items[::-1])
+    assert network.seen == 2  # two of the three are the same
+    assert np.array_equal(first[2].keep, again[0].keep)
+    scorer([WindowItem((2, 10, 3), i.ids, i.piece) for i in items])
+    assert network.seen == 4
