@@ -20,9 +20,11 @@ from pathlib import Path
 import torch
 
 from gist_core import Budget, Passage, load_compressor
+from gist_core.batching import IDLE_SECONDS, BatchWorker
 from gist_core.loading import DEFAULT
 from gist_core.selective.engine import load_parts
-from gist_core.selective.scorer import Scorer
+from gist_core.selective.network import start_network
+from gist_core.selective.scorer import Scorer, WindowItem
 from gist_core.selective.signals import prepare
 from gist_core.tokens import token_counter
 
@@ -62,23 +64,18 @@ def passages(run: int, count: int, length: int) -> list[Passage]:
     return [Passage(str(i), words(length, 997 * run + i * length)) for i in range(count)]
 
 
-def beside_bare(length: int) -> tuple[float, float]:
-    """Median milliseconds of a call over 20 passages, and of the network alone over the same windows, turn about."""
-    compressor = load_compressor(device="cpu")
+def bare_network(length: int) -> float:
+    """Median milliseconds of the network alone over the windows of 20 passages, which are cut beforehand."""
     parts = load_parts(DEFAULT)
     config = parts.model.config
-    scorer = Scorer(parts.model, torch.device("cpu"), torch.float32)
-    whole, bare = [], []
-    for run in range(RUNS + 2):
-        batch = passages(run, 20, length)
-        made = prepare([p.text for p in batch], QUERY, parts.tokenizer, config.window_tokens, config.query_tokens)
-        began = time.perf_counter()
-        scorer(made.items)
-        middle = time.perf_counter()
-        compressor.compress(batch, query=QUERY, budget=Budget(ratio=0.25))
-        bare.append(1000 * (middle - began))
-        whole.append(1000 * (time.perf_counter() - middle))
-    return statistics.median(whole[2:]), statistics.median(bare[2:])
+    scorer = Scorer(start_network(parts.model, torch.device("cpu"), torch.float32))
+
+    def items(run: int) -> list[WindowItem]:
+        texts = [p.text for p in passages(run, 20, length)]
+        return prepare(texts, QUERY, parts.tokenizer, config.window_tokens, config.query_tokens).items
+
+    made = [items(run) for run in range(RUNS + 2)]
+    return median_ms(lambda run: scorer(made[run]))
 
 
 def main() -> None:
@@ -94,7 +91,9 @@ def main() -> None:
     count = token_counter("o200k_base").count
     length = next(n for n in range(80, 200) if count(words(n)) >= per_passage)
     one = median_ms(lambda run: compressor.compress(passages(run, 1, 400), query=QUERY, budget=budget))
-    many, forward = beside_bare(length)
+    many = median_ms(lambda run: compressor.compress(passages(run, 20, length), query=QUERY, budget=budget))
+    time.sleep(2 * IDLE_SECONDS)  # its worker's threads would slow the next one's
+    forward = BatchWorker(lambda _: [bare_network(length)]).submit([0]).result()[0]
     result = {
         "machine": f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads",
         "torch": torch.__version__,

@@ -18,6 +18,7 @@ from gist_core.errors import CompressionError, CompressionTimeoutError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+IDLE_SECONDS = 5.0
 
 
 class _Job(NamedTuple):
@@ -54,7 +55,7 @@ class BatchWorker(Generic[Item, Result]):
         max_items: int = 64,
         cost: Callable[[Item], float] | None = None,
         max_cost: float = float("inf"),
-        idle_seconds: float = 5.0,
+        idle_seconds: float = IDLE_SECONDS,
     ) -> None:
         self._run = run
         self._max_items = max_items

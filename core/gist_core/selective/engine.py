@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -106,15 +108,24 @@ def start_engine(parts: Parts, device: str) -> Engine:
         DeviceError: The device is unknown or absent.
     """
     place = resolve_device(device)
-    scorer = Scorer(start_network(parts.model, place, resolve_dtype(place)))
+    lock = threading.Lock()
+
+    @cache
+    def started() -> Scorer:
+        return Scorer(start_network(parts.model, place, resolve_dtype(place)))
+
+    def scorer() -> Scorer:
+        """Started in the worker's thread: a second team of OpenMP threads would make both teams slow."""
+        with lock:
+            return started()
 
     def run(items: list[WindowItem]) -> Sequence[WindowScores]:
         with _model_errors(place):
-            return scorer(items)
+            return scorer()(items)
 
     def embed(rows: list[NDArray[np.int64]]) -> Sequence[NDArray[np.float32]]:
         with _model_errors(place):
-            return scorer.embed(rows)
+            return scorer().embed(rows)
 
     most = float(PaddedNetwork.batch_tokens)
     return Engine(
