@@ -67,12 +67,11 @@ def passages(run: int, count: int, length: int) -> list[Passage]:
 def bare_network(length: int) -> float:
     """Median milliseconds of the network alone over the windows of 20 passages, which are cut beforehand."""
     parts = load_parts(DEFAULT)
-    config = parts.model.config
     scorer = Scorer(start_network(parts.model, torch.device("cpu"), torch.float32))
 
     def items(run: int) -> list[WindowItem]:
         texts = [p.text for p in passages(run, 20, length)]
-        return prepare(texts, QUERY, parts.tokenizer, config.window_tokens, config.query_tokens).items
+        return prepare(texts, QUERY, parts.tokenizer, parts.model.config).items
 
     made = [items(run) for run in range(RUNS + 2)]
     return median_ms(lambda run: scorer(made[run]))

@@ -17,7 +17,11 @@ if TYPE_CHECKING:
     from gist_core.compressor import TextCompressor
 
 DEFAULT = Path(__file__).parent / "weights" / "selective"
-KINDS = {"selective": "gist_core.selective.compressor:SelectiveCompressor"}
+KINDS = {
+    "selective": "gist_core.selective.compressor:SelectiveCompressor",
+    "generative": "gist_core.generative.compressor:GenerativeCompressor",
+}
+_WITH_BACKUP = frozenset({"generative"})  # what they write can fail: the default compressor steps in
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
 
 
@@ -39,7 +43,8 @@ def load_compressor(model: str = "default", *, device: str = "auto", on_error: O
     folder = _local(model)
     manifest = read_manifest(folder) if folder else read_manifest(fetch(model, weights=False))
     kind = _kind(manifest, model)
-    compressor: TextCompressor = kind(manifest, partial(_folder, model), device)
+    more = {"backup": partial(load_compressor, device=device)} if manifest.kind in _WITH_BACKUP else {}
+    compressor: TextCompressor = kind(manifest, partial(_folder, model), device, **more)
     return compressor if on_error == "raise" else FallbackCompressor(compressor, on_error)
 
 

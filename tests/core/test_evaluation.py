@@ -11,9 +11,10 @@ from typer.testing import CliRunner
 from gist_core.cases import Case, case_of
 from gist_core.cli import app
 from gist_core.errors import CheckpointError
-from gist_core.evaluation.metrics import bootstrap_interval, holds_answer, share_inside, usable_answers
+from gist_core.evaluation.metrics import holds_answer, share_inside, usable_answers
 from gist_core.evaluation.rows import Row, key, read_rows
 from gist_core.evaluation.runner import RATES, run
+from gist_core.intervals import bootstrap_interval
 from gist_core.passage import Span
 from gist_core.records import split_of
 from tests.helpers.lexical import Broken, LexicalCompressor

@@ -7,9 +7,14 @@ from typing import Annotated
 
 import typer
 
+from gist_core.cli import train_cotrain, train_language
 from gist_core.cli.console import clear_errors
 
-app = typer.Typer(no_args_is_help=True, help="Train a compressor, or a reader to measure with.")
+app = typer.Typer(no_args_is_help=True, help="Train a compressor, or a model to measure with.")
+app.command("lm")(train_language.lm)
+app.command("cotrain")(train_cotrain.cotrain)
+app.command("world")(train_cotrain.world)
+app.command("measure-gists")(train_cotrain.measure_gists)
 VOCABULARY = 26_400  # as many word pieces as fit, in int8, into 24 MiB
 
 

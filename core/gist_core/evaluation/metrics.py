@@ -7,9 +7,6 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
-import numpy as np
-from numpy.typing import NDArray
-
 from gist_core.evaluation.words import is_unspaced, word_texts
 from gist_core.passage import Span
 
@@ -76,13 +73,3 @@ def is_altered(source: str, output: str) -> bool:
 def fill(tokens_in: int, budget: int, tokens: int) -> float | None:
     """The share of its budget that an output uses; None where the source is smaller than that."""
     return tokens / budget if tokens_in >= budget > 0 else None
-
-
-def bootstrap_interval(values: Sequence[float], seed: int = 0, draws: int = 2_000) -> tuple[float, float]:
-    """95 % percentile bootstrap interval of the mean; of paired differences when given those."""
-    data: NDArray[np.float64] = np.asarray(values, dtype=np.float64)
-    if not len(data):
-        return (float("nan"), float("nan"))
-    picks = np.random.default_rng(seed).integers(0, len(data), size=(draws, len(data)))
-    low, high = np.percentile(data[picks].mean(axis=1), [2.5, 97.5])
-    return float(low), float(high)

@@ -10,9 +10,10 @@ from typing import Any
 from gist_core.budget import Budget
 from gist_core.cases import Case
 from gist_core.compressor import TextCompressor
-from gist_core.evaluation.metrics import bootstrap_interval, holds_answer
+from gist_core.evaluation.metrics import holds_answer
 from gist_core.evaluation.rows import appending, read_rows
 from gist_core.evaluation.runner import TOKENIZER, findable_answers, joined, source, tokens
+from gist_core.intervals import bootstrap_interval
 
 THRESHOLDS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 

@@ -108,9 +108,7 @@ class SelectiveCompressor:
         from gist_core.selective.signals import prepare
 
         parts = self._engine().parts
-        config = parts.model.config
-        texts = [p.text for p in call.passages]
-        return prepare(texts, call.query, parts.tokenizer, config.window_tokens, config.query_tokens)
+        return prepare([p.text for p in call.passages], call.query, parts.tokenizer, parts.model.config)
 
     def _finish(self, call: _Call, prepared: Prepared, scores: Sequence[WindowScores]) -> list[Compressed]:
         units, keep = self._rate(prepared, scores)

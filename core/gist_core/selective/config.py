@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from gist_core.errors import CheckpointError
 
+GRANULARITIES = ("sentence", "word")
+
 
 @dataclass(frozen=True, slots=True)
 class SelectiveConfig:
@@ -13,7 +15,8 @@ class SelectiveConfig:
 
     ``shared_layers`` layers read query and passage apart. Above them stand two branches of
     ``branch_layers`` layers each: the embedding branch (still apart; gives the cosines) and the
-    interaction branch (query and passage together; gives keep logits and relevance).
+    interaction branch (query and passage together; gives keep logits and relevance). ``granularity`` is
+    what the model was trained to choose among: ``"sentence"`` or ``"word"``.
     """
 
     vocab_size: int = 30_522
@@ -26,8 +29,13 @@ class SelectiveConfig:
     window_tokens: int = 256
     query_tokens: int = 96
     layer_norm_eps: float = 1e-12
+    granularity: str = "sentence"
 
     def __post_init__(self) -> None:
+        if self.granularity not in GRANULARITIES:
+            raise CheckpointError(
+                f"granularity is {self.granularity!r}.", hint=f"This release knows {' and '.join(GRANULARITIES)}."
+            )
         if self.hidden_size % self.num_heads:
             raise CheckpointError(
                 f"hidden_size {self.hidden_size} is not a multiple of num_heads {self.num_heads}.",

@@ -12,7 +12,8 @@ from tokenizers import Tokenizer
 
 from gist_core.errors import CheckpointError
 from gist_core.passage import Span
-from gist_core.segment import Segment, segments
+from gist_core.segment import Segment, segments, words
+from gist_core.selective.config import SelectiveConfig
 from gist_core.selective.lexical import overlap
 from gist_core.selective.pooling import pool_logits
 from gist_core.selective.scorer import WindowItem, WindowScores
@@ -64,11 +65,11 @@ def special_ids(tokenizer: Tokenizer) -> Special:
     return Special(*found)
 
 
-def prepare(texts: Sequence[str], query: str | None, tokenizer: Tokenizer, window: int, query_tokens: int) -> Prepared:
+def prepare(texts: Sequence[str], query: str | None, tokenizer: Tokenizer, config: SelectiveConfig) -> Prepared:
     """Segment, tokenise and cut; work that grows linearly with the text."""
-    found = [segments(t) for t in texts]
-    cut = windows(tokenize(texts, [[s.span for s in f] for f in found], tokenizer), window)
-    special, ids = special_ids(tokenizer), _query_ids(query, tokenizer, query_tokens - 2)
+    found = [units_of(t, config.granularity) for t in texts]
+    cut = windows(tokenize(texts, [[s.span for s in f] for f in found], tokenizer), config.window_tokens)
+    special, ids = special_ids(tokenizer), _query_ids(query, tokenizer, config.query_tokens - 2)
     framed = (special.cls, *ids.tolist(), special.sep)
     items, piece_unit = [], []
     for row in range(len(cut)):
@@ -77,6 +78,14 @@ def prepare(texts: Sequence[str], query: str | None, tokenizer: Tokenizer, windo
         items.append(WindowItem(framed, batch.ids[0], piece))
         piece_unit.append(units)
     return Prepared(found, cut, ids, items, piece_unit)
+
+
+def units_of(text: str, granularity: str) -> list[Segment]:
+    """What is kept or left out as a whole: segments, or their words, which bring no heading along."""
+    found = segments(text)
+    if granularity == "sentence":
+        return found
+    return [Segment(word, s.kind) for s in found for word in words(text, s.span)]
 
 
 def framed(texts: Sequence[str], tokenizer: Tokenizer, limit: int) -> list[Ints]:
@@ -112,7 +121,7 @@ def signals(prepared: Prepared, scores: Sequence[WindowScores]) -> Signals:
     unit = np.concatenate(prepared.piece_unit) if scores else np.zeros(0, dtype=np.int64)
     window = np.repeat(np.arange(len(scores)), [len(u) for u in prepared.piece_unit])
     token_window = np.repeat(np.arange(len(sizes)), sizes)
-    words = overlap(prepared.query, tokens.ids, tokens.unit, token_window, count, len(sizes))
+    shared = overlap(prepared.query, tokens.ids, tokens.unit, token_window, count, len(sizes))
 
     def best(values: Floats, empty: float = 0.0) -> Floats:
         out = np.full(count, -np.inf, dtype=np.float32)
@@ -134,9 +143,9 @@ def signals(prepared: Prepared, scores: Sequence[WindowScores]) -> Signals:
         unit_cosine,
         window_cosine,
         central,
-        words.unit,
-        of_window(words.window),
-        words.pairs,
+        shared.unit,
+        of_window(shared.window),
+        shared.pairs,
         length,
         _distinct(unit_cosine, window_cosine, central),
         _standardised(unit_cosine),

@@ -42,10 +42,9 @@ def rate_cases(engine: Engine, cases: Sequence[Case], *, with_query: bool) -> li
     for case in cases:
         if not any(case.evidence):
             continue
-        parts = engine.parts
-        config, texts = parts.model.config, [p.text for p in case.passages]
+        parts, texts = engine.parts, [p.text for p in case.passages]
         query = case.query if with_query else None
-        made = prepare(texts, query, parts.tokenizer, config.window_tokens, config.query_tokens)
+        made = prepare(texts, query, parts.tokenizer, parts.model.config)
         found = signals(made, engine.worker.submit(made.items).result())
         spans = [(i, s.span) for i, group in enumerate(made.segments) for s in group]
         evidence = np.array([_is_evidence(span, case.evidence[i]) for i, span in spans], dtype=np.float32)

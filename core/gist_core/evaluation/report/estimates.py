@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
-from gist_core.evaluation.metrics import bootstrap_interval
+from gist_core.intervals import bootstrap_interval
 
 Values = Mapping[str, float]
 Verdict = Literal["ahead", "open", "behind"]

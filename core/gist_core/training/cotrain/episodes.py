@@ -1,0 +1,73 @@
+"""Documents cut into C, L and F: what is compressed, what is seen whole, what is predicted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from transformers import PreTrainedTokenizerBase
+
+from gist_core.errors import InvalidInputError
+
+
+@dataclass(frozen=True, slots=True)
+class Episode:
+    """``context`` is compressed; ``local`` stands between it and ``future``, whose tokens are predicted."""
+
+    context: str
+    local: str
+    future: str
+
+
+@dataclass(frozen=True, slots=True)
+class EpisodeSizes:
+    """Tokens of C, L and F.
+
+    Raises:
+        InvalidInputError: One is not positive.
+    """
+
+    context: int = 512
+    local: int = 64
+    future: int = 128
+
+    def __post_init__(self) -> None:
+        for name in ("context", "local", "future"):
+            if getattr(self, name) < 1:
+                raise InvalidInputError(f"{name} is {getattr(self, name)}.", hint="Give 1 or more tokens.")
+
+    @property
+    def total(self) -> int:
+        """Tokens of a whole episode."""
+        return self.context + self.local + self.future
+
+
+def cut_episodes(
+    texts: Iterable[str], tokenizer: PreTrainedTokenizerBase, sizes: EpisodeSizes, seed: int
+) -> list[Episode]:
+    """As many episodes as fit into each text one after another, the first at a random offset, in a random order.
+
+    C begins and ends between words, so that a compressor that counts in other tokens sees whole words; it may therefore
+    be up to a word shorter than asked. Texts that are too short give none.
+    """
+    rng = np.random.default_rng(seed)
+    found: list[Episode] = []
+    for text in texts:
+        spans = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
+        room = len(spans) - sizes.total
+        at = int(rng.integers(0, min(room, sizes.total) + 1)) if room >= 0 else 0
+        while at + sizes.total <= len(spans):
+            begin, middle, last = (spans[at + n][0] for n in (0, sizes.context, sizes.context + sizes.local))
+            found.append(_episode(text, begin, middle, last, spans[at + sizes.total - 1][1]))
+            at += sizes.total
+    order = rng.permutation(len(found))
+    return [found[i] for i in order if found[i].context]
+
+
+def _episode(text: str, begin: int, middle: int, last: int, end: int) -> Episode:
+    while 0 < begin < middle and not (text[begin].isspace() or text[begin - 1].isspace()):
+        begin += 1
+    while begin < middle and not (text[middle].isspace() or text[middle - 1].isspace()):
+        middle -= 1
+    return Episode(text[begin:middle].strip(), text[middle:last], text[last:end])

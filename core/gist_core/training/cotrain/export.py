@@ -1,0 +1,50 @@
+"""Trained policies as checkpoints. A selective one chooses among words by its keep logits and nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import log
+from pathlib import Path
+
+import numpy as np
+
+from gist_core.generative import engine as generative
+from gist_core.generative.config import GenerativeConfig
+from gist_core.selective.engine import Parts, save_parts
+from gist_core.selective.fusion import SIGNALS, Fusion
+from gist_core.training.cotrain.writer import Writer
+from gist_core.training.hub import merged
+
+
+def keep_only() -> Fusion:
+    """A fusion that hands the pooled keep logit on."""
+    count = len(SIGNALS)
+    zeros = np.zeros
+    return Fusion(
+        zeros(count, np.float32),
+        np.ones(count, np.float32),
+        np.array([float(name == "keep") for name in SIGNALS], np.float32),
+        zeros((count, 1), np.float32),
+        zeros(1, np.float32),
+        zeros(1, np.float32),
+        zeros(1, np.float32),
+    )
+
+
+def export_policy(parts: Parts, price: float, folder: Path, name: str, version: str) -> None:
+    """Write the checkpoint.
+
+    Words are ranked by ``score - exponent * ln(tokens)``; the exponent is such that the second token of a word costs
+    what the policy's price made it cost.
+    """
+    exponent = max(0.0, price / log(2))
+    modes = ("query", "free")
+    saved = replace(parts, fusions={m: keep_only() for m in modes}, length_exponent=dict.fromkeys(modes, exponent))
+    save_parts(folder, saved, name, version, int8=False)
+
+
+def export_writer(writer: Writer, rate: float, folder: Path, name: str, version: str) -> None:
+    """Write a generative checkpoint of what a policy writes with."""
+    lm = merged(writer.lm)
+    config = GenerativeConfig(lm={}, before=writer.before, after=writer.after, gist_share=rate)
+    generative.save_parts(folder, generative.Parts(lm, writer.frame.tokenizer, config), name, version)

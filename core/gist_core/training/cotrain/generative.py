@@ -1,0 +1,99 @@
+"""The generative policy's side of co-training: groups of sampled gists, compared within each context (GRPO)."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gist_core.training.cotrain.episodes import Episode
+from gist_core.training.cotrain.judge import Judge
+from gist_core.training.cotrain.objective import Outcome, price_change
+from gist_core.training.cotrain.writer import Writer, Written, next_log_probs
+from gist_core.training.rewards import advantages, length_cost, masked_mean, reward
+
+_ROOM = 2.5  # how much longer than asked a sampled gist may become before it is cut off
+
+
+class GenerativeObjective:
+    """Gists written by a causal LM.
+
+    The score-function gradient with the group's mean as baseline and its deviation as scale (GRPO, arXiv 2402.03300;
+    one update for each sample, so no ratio to clip), and a leash: the KL, over all tokens, to the policy it started
+    from. ``prices`` are in nats per token of F for a gist as long as its context.
+
+    Args:
+        policy: Writes.
+        rate: Share of C's tokens that is asked for, also where a checkpoint of it is used.
+        samples: Gists of each context.
+        leash: Weight of the KL to the starting policy.
+    """
+
+    def __init__(self, policy: Writer, rate: float, samples: int = 8, leash: float = 0.05) -> None:
+        self._policy, self.rate = policy, rate
+        self.samples, self.leash = samples, leash
+        self.prices: dict[float, float] = {}
+        self._start: Any = copy.deepcopy(policy.lm).eval().requires_grad_(False)  # noqa: FBT003 - torch's own signature
+        self._scale = 1.0
+
+    @property
+    def policy(self) -> Writer:
+        """As ``Objective.policy``."""
+        return self._policy
+
+    def draw(
+        self, episodes: Sequence[Episode], judge: Judge, rngs: Sequence[np.random.Generator], asked: float
+    ) -> Outcome:
+        """As ``Objective.draw``; chance is seeded by the first episode's generator."""
+        torch.manual_seed(int(rngs[0].integers(2**31)))
+        contexts = [e.context for e in episodes for _ in range(self.samples)]
+        owners = [i for i in range(len(episodes)) for _ in range(self.samples)]
+        whole = torch.tensor([float(len(ids)) for ids in self.policy.frame.many([e.context for e in episodes])])
+        written = self.policy.write(contexts, int(_ROOM * asked * float(whole.max())) + 1, sample=True)
+        sizes = torch.tensor([float(len(ids)) for ids in self.policy.frame.many(written.texts)])
+        gained = judge.gains(written.texts, owners)
+        cost = length_cost(sizes, whole[owners], self.prices.get(asked, 0.0)).to(gained)
+        self._scale = float(gained.abs().mean())
+        loss, entropy = self._loss(written, reward(gained, cost).view(len(episodes), self.samples))
+        texts = [written.texts[i * self.samples : (i + 1) * self.samples] for i in range(len(episodes))]
+        rates = (sizes / whole[owners]).view(len(episodes), self.samples).mean(dim=1)
+        return Outcome(loss, texts, rates.tolist(), entropy)
+
+    def _loss(self, written: Written, rewards: Tensor) -> tuple[Tensor, float]:
+        log_probs = self.policy(written)
+        with torch.no_grad():
+            start = next_log_probs(self._start, written)
+        target = written.ids[:, -written.of_gist.shape[1] :]
+        chosen = (log_probs.gather(-1, target[..., None]).squeeze(-1) * written.of_gist).sum(dim=-1)
+        p = log_probs.exp()
+        drift = masked_mean((p * (log_probs - start)).sum(dim=-1), written.of_gist)
+        entropy = masked_mean(-(p * log_probs).sum(dim=-1), written.of_gist)
+        mean_length = written.of_gist.sum(dim=-1).float().mean()
+        gradient = -(advantages(rewards).flatten() * chosen).mean() / mean_length
+        return gradient + self.leash * drift.mean(), float(entropy.detach().mean())
+
+    def best(self, contexts: Sequence[str], rate: float) -> list[str]:
+        """As ``Objective.best``: greedy, cut off at the rate's tokens."""
+        room = [int(rate * len(ids)) for ids in self.policy.frame.many(contexts)]
+        written = self.policy.write(contexts, max(1, *room), sample=False)
+        return [self._cut(text, most) for text, most in zip(written.texts, room, strict=True)]
+
+    def settle(self, asked: float, found: float, target: float) -> None:
+        """As ``Objective.settle``; in units of the gains that are seen."""
+        self.prices[asked] = self.prices.get(asked, 0.0) + price_change(found, target) * self._scale
+
+    def export(self, folder: Any, name: str, version: str) -> None:
+        """As ``Objective.export``."""
+        from gist_core.training.cotrain.export import export_writer
+
+        export_writer(self.policy, self.rate, folder, name, version)
+
+    def _cut(self, text: str, most: int) -> str:
+        words = text.split(" ")
+        while words and len(self.policy.frame.ids(" ".join(words))) > most:
+            words.pop()
+        return " ".join(words)

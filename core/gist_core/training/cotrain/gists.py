@@ -1,0 +1,52 @@
+"""Gists as sets of kept words: rendered, counted, drawn at random."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gist_core.passage import Span, render
+
+Mask = NDArray[np.bool_]
+_LOWEST, _HIGHEST = 0.03, 0.6  # rates of random gists; drawn evenly on a logarithmic scale
+_EMPTY, _WHOLE = 0.1, 0.05  # shares of random gists that hold nothing and everything
+
+
+def gist_text(context: str, units: Sequence[Span], mask: Mask) -> str:
+    """The kept units as a selective compressor renders them."""
+    return render(context, [units[i] for i in np.flatnonzero(mask).tolist()])
+
+
+def runs(mask: Mask) -> int:
+    """Into how many stretches of neighbouring units a gist falls: the fewer, the better it reads."""
+    return int(mask[0]) + int((mask[1:] & ~mask[:-1]).sum()) if len(mask) else 0
+
+
+def random_mask(rng: np.random.Generator, units: Sequence[Span]) -> Mask:
+    """A gist of any rate and kind: nothing, everything, lone words (long ones preferred or not), stretches of words.
+
+    What the generator reads of these it must never forget, else no policy could find its way back to them.
+    """
+    count = len(units)
+    kind = rng.random()
+    if kind < _EMPTY or not count:
+        return np.zeros(count, dtype=np.bool_)
+    if kind < _EMPTY + _WHOLE:
+        return np.ones(count, dtype=np.bool_)
+    kept = max(1, round(count * float(np.exp(rng.uniform(np.log(_LOWEST), np.log(_HIGHEST))))))
+    if rng.random() < 0.5:
+        return _stretches(rng, count, kept)
+    lengths = np.array([u.end - u.start for u in units], dtype=np.float64) ** rng.integers(0, 3)
+    mask = np.zeros(count, dtype=np.bool_)
+    mask[rng.choice(count, size=kept, replace=False, p=lengths / lengths.sum())] = True
+    return mask
+
+
+def _stretches(rng: np.random.Generator, count: int, kept: int) -> Mask:
+    mask = np.zeros(count, dtype=np.bool_)
+    while mask.sum() < kept:
+        start, length = int(rng.integers(count)), int(rng.integers(2, 9))
+        mask[start : start + length] = True
+    return mask

@@ -1,0 +1,81 @@
+"""``gist train measure-gists``: co-trained policies beside every control, on documents that no training has read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import AutoModelForCausalLM
+
+from gist_core.errors import InvalidInputError
+from gist_core.loading import load_compressor
+from gist_core.training.cotrain.controls import (
+    Gister,
+    compressed,
+    head,
+    random_sentences,
+    random_words,
+    rare_words,
+    surprising_words,
+    tail,
+)
+from gist_core.training.cotrain.episodes import EpisodeSizes, cut_episodes
+from gist_core.training.cotrain.measure import Readers, measure_gists, summary
+from gist_core.training.cotrain.recipe import CHECKPOINT, GENERATOR, SEPARATOR
+from gist_core.training.cotrain.scoring import Frame
+from gist_core.training.hub import load_causal
+from gist_core.training.lm.corpus import read_corpus
+
+_CORPUS = 3_000  # documents that word frequencies are counted in
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredRuns:
+    """What is measured: ``runs`` are folders of ``gist train cotrain``; the generator of the first reads all gists."""
+
+    data: Path
+    base: str
+    runs: tuple[Path, ...]
+    sizes: EpisodeSizes
+    rates: tuple[float, ...]
+    episodes: int
+    seed: int
+
+
+def measure_runs(asked: MeasuredRuns, out: Path) -> str:
+    """Write ``rows.jsonl`` and return the report.
+
+    Raises:
+        InvalidInputError: A folder is no finished run.
+    """
+    for folder in asked.runs:
+        if not (folder / GENERATOR).is_dir() or not (folder / CHECKPOINT).is_dir():
+            raise InvalidInputError(f"{folder} is no finished run.", hint="Name a folder of `gist train cotrain`.")
+    out.mkdir(parents=True, exist_ok=True)
+    teacher, tokenizer = load_causal(asked.base)
+    frame = Frame(tokenizer, SEPARATOR)
+    generator = AutoModelForCausalLM.from_pretrained(asked.runs[0] / GENERATOR, dtype=torch.float32)
+    texts = [d.text for d in read_corpus(asked.data, "test")]
+    episodes = cut_episodes(texts, tokenizer, asked.sizes, asked.seed)[: asked.episodes]
+    readers = Readers(teacher.eval(), generator.to(teacher.device).eval(), frame)
+    ours = {folder.name: compressed(load_compressor(str(folder / CHECKPOINT)), frame) for folder in asked.runs}
+    rows = measure_gists(readers, ours | _controls(asked, frame, teacher), episodes, asked.rates, out / "rows.jsonl")
+    return summary(rows, list(ours))
+
+
+def _controls(asked: MeasuredRuns, frame: Frame, teacher: Any) -> dict[str, Gister]:
+    train = read_corpus(asked.data, "train")
+    chosen = np.random.default_rng(asked.seed).permutation(len(train))[:_CORPUS]
+    corpus = [train[i].text for i in chosen]
+    return {
+        "head": head(frame),
+        "tail": tail(frame),
+        "random words": random_words(frame, asked.seed),
+        "random sentences": random_sentences(frame, asked.seed),
+        "most surprising words": surprising_words(frame, teacher),
+        "rarest words (TF-IDF)": rare_words(frame, corpus),
+        "QA-trained default, no query": compressed(load_compressor(), frame),
+    }

@@ -1,0 +1,162 @@
+"""How a policy learns from what its gists gain: one protocol, here the selective policy's side of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from gist_core.passage import Span
+from gist_core.training.cotrain.credit import Credit, Drawn
+from gist_core.training.cotrain.episodes import Episode
+from gist_core.training.cotrain.gists import Mask, gist_text
+from gist_core.training.cotrain.judge import Judge
+from gist_core.training.cotrain.policy import SelectivePolicy, UnitScores, keep_logits
+from gist_core.training.cotrain.scoring import Frame
+
+_PRICE_STEP = 0.4
+_MOST = 1.5  # how far the price moves in one step at the most
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Of B episodes: a scalar ``loss``, the ``gists`` that were sampled for each, and each one's share of C's tokens.
+
+    ``entropy``: nats per unit or token of the policy's choices.
+    """
+
+    loss: Tensor
+    gists: list[list[str]]
+    rates: list[float]
+    entropy: float
+
+
+class Objective(Protocol):
+    """A policy with its way of learning.
+
+    ``prices``: asked rate -> what a token of gist costs, in the policy's own units.
+    """
+
+    prices: dict[float, float]
+
+    @property
+    def policy(self) -> nn.Module:
+        """What is trained."""
+
+    def draw(
+        self, episodes: Sequence[Episode], judge: Judge, rngs: Sequence[np.random.Generator], asked: float
+    ) -> Outcome:
+        """Sample gists at the price of the rate ``asked``; the loss whose gradient makes the better ones likelier."""
+
+    def best(self, contexts: Sequence[str], rate: float) -> list[str]:
+        """The gist of each context without chance, at most ``rate`` of its tokens."""
+
+    def settle(self, asked: float, found: float, target: float) -> None:
+        """Move the price of a rate so that the rate found comes nearer to the target: dual ascent, from both sides."""
+
+    def export(self, folder: Any, name: str, version: str) -> None:
+        """Write the policy as a checkpoint that ``load_compressor`` opens."""
+
+
+def price_change(found: float, target: float) -> float:
+    """What dual ascent adds to a price: the logarithm of rate over target, scaled and bounded."""
+    ratio = float(np.log(max(found, 1e-4) / target))
+    return float(np.clip(_PRICE_STEP * ratio, -_MOST, _MOST))
+
+
+class SelectiveObjective:
+    """Masks of words, sampled independently, and a way to give credit.
+
+    Args:
+        policy: Scores the words.
+        frame: Counts in the generator's tokens.
+        credit: The estimator.
+        fragment_price: What falling into pieces costs, in nats per token of F for a gist whose every word stands
+            alone: more than 0 for a generator that is frozen and must find the gist readable.
+    """
+
+    def __init__(self, policy: SelectivePolicy, frame: Frame, credit: Credit, fragment_price: float = 0.0) -> None:
+        self._policy, self.frame, self.credit = policy, frame, credit
+        self.fragment_price = fragment_price
+        self.prices: dict[float, float] = {}
+
+    @property
+    def policy(self) -> SelectivePolicy:
+        """As ``Objective.policy``."""
+        return self._policy
+
+    def draw(
+        self, episodes: Sequence[Episode], judge: Judge, rngs: Sequence[np.random.Generator], asked: float
+    ) -> Outcome:
+        """As ``Objective.draw``."""
+        contexts = [e.context for e in episodes]
+        self.prices.setdefault(asked, 0.0)
+        scores: UnitScores = self.policy(contexts)
+        tokens = self._tokens(contexts, scores.units)
+        drawn = Drawn(scores, tokens, self._price(asked), [], rngs, self.fragment_price)
+        chances = [torch.sigmoid(x.detach()).cpu().numpy() for x in drawn.logits()]
+        drawn.masks.extend(
+            [rng.random(len(p)) < p for _ in range(self.credit.samples)] for p, rng in zip(chances, rngs, strict=True)
+        )
+        gists = [
+            [gist_text(c, units, mask) for mask in masks]
+            for c, units, masks in zip(contexts, scores.units, drawn.masks, strict=True)
+        ]
+        return Outcome(self.credit.loss(drawn, judge), gists, _rates(self.frame, contexts, gists), _entropy(chances))
+
+    @torch.no_grad()
+    def best(self, contexts: Sequence[str], rate: float) -> list[str]:
+        """As ``Objective.best``: the words of the highest keep logits that fit together."""
+        scores: UnitScores = self.policy(contexts)
+        tokens = self._tokens(contexts, scores.units)
+        found = []
+        for context, units, s, t in zip(contexts, scores.units, scores.split(), tokens, strict=True):
+            room = int(rate * len(self.frame.ids(context)))
+            mask = _fitting(keep_logits(s, t, self._price(rate)).cpu().numpy(), t.cpu().numpy(), room)
+            found.append(gist_text(context, units, mask))
+        return found
+
+    def settle(self, asked: float, found: float, target: float) -> None:
+        """As ``Objective.settle``."""
+        self.prices[asked] = self.prices.get(asked, 0.0) + price_change(found, target)
+
+    def export(self, folder: Any, name: str, version: str) -> None:
+        """As ``Objective.export``."""
+        from gist_core.training.cotrain.export import export_policy
+
+        export_policy(self.policy.parts, float(np.median([*self.prices.values()] or [0.0])), folder, name, version)
+
+    def _price(self, rate: float) -> float:
+        """Of the nearest rate that was asked for; nothing before the first."""
+        return self.prices[min(self.prices, key=lambda known: abs(known - rate))] if self.prices else 0.0
+
+    def _tokens(self, contexts: Sequence[str], units: Sequence[Sequence[Span]]) -> list[Tensor]:
+        """How many of the generator's tokens each unit has, with the space before it."""
+        device = self.policy.model.side.device
+        words = [f" {c[u.start : u.end]}" for c, own in zip(contexts, units, strict=True) for u in own]
+        sizes = torch.tensor([len(ids) for ids in self.frame.many(words)], dtype=torch.float32, device=device)
+        return list(torch.split(sizes, [len(own) for own in units]))
+
+
+def _fitting(logits: np.ndarray, tokens: np.ndarray, room: int) -> Mask:
+    mask = np.zeros(len(logits), dtype=np.bool_)
+    for i in np.argsort(-logits, kind="stable"):
+        if tokens[i] <= room:
+            mask[i] = True
+            room -= int(tokens[i])
+    return mask
+
+
+def _rates(frame: Frame, contexts: Sequence[str], gists: Sequence[Sequence[str]]) -> list[float]:
+    """Mean share of each context's tokens that its gists have."""
+    whole = [max(1, len(ids)) for ids in frame.many(contexts)]
+    return [sum(map(len, frame.many(own))) / len(own) / n for own, n in zip(gists, whole, strict=True)]
+
+
+def _entropy(chances: Sequence[np.ndarray]) -> float:
+    p = np.clip(np.concatenate(chances), 1e-6, 1 - 1e-6)
+    return float(-(p * np.log(p) + (1 - p) * np.log1p(-p)).mean())

@@ -1,0 +1,150 @@
+"""``gist train cotrain``: from any text and a base model to a checkpoint that ``load_compressor`` opens."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+import torch
+from gist_core.training.cotrain.curves import write_curves
+
+from gist_core.errors import InvalidInputError
+from gist_core.selective.engine import Parts, load_parts
+from gist_core.selective.model import SelectiveModel
+from gist_core.training.cotrain.credit import LeaveOneOutCredit
+from gist_core.training.cotrain.episodes import Episode, EpisodeSizes, cut_episodes
+from gist_core.training.cotrain.generative import GenerativeObjective
+from gist_core.training.cotrain.imitate import imitate
+from gist_core.training.cotrain.loop import Players, cotrain
+from gist_core.training.cotrain.objective import Objective, SelectiveObjective
+from gist_core.training.cotrain.policy import SelectivePolicy
+from gist_core.training.cotrain.scoring import Frame
+from gist_core.training.cotrain.settings import CotrainSettings
+from gist_core.training.cotrain.writer import Writer
+from gist_core.training.hub import load_causal, merged, teacher_and_learner, with_lora
+from gist_core.training.lm.bpe import GIST
+from gist_core.training.lm.corpus import read_corpus
+from gist_core.training.lm.windows import drawn
+
+SEPARATOR = "\n\n"
+CHECKPOINT, GENERATOR = "checkpoint", "generator"
+INSTRUCTION = "Write down, as briefly as you can, what one must know of this text to predict what follows.\n\n"
+BEHIND = "\n\nBriefly:"
+
+
+@dataclass(frozen=True, slots=True)
+class TextRun:
+    """What a run on real text is made of.
+
+    Attributes:
+        data: A corpus (``read_corpus``).
+        base: Folder or hub id of the causal LM that is teacher, generator and, if generative, policy at the start.
+        start: Folder of the selective checkpoint that a selective policy starts from and a generative one imitates.
+        sizes: Tokens of C, L and F.
+        lora: Train adapters instead of whole models.
+        imitation_steps: Of the generative policy's warm start.
+        held: Held-out episodes of the validations.
+    """
+
+    data: Path
+    base: str
+    start: Path
+    sizes: EpisodeSizes = field(default_factory=EpisodeSizes)
+    lora: bool = False
+    imitation_steps: int = 200
+    held: int = 32
+
+
+def cotrain_selective(run: TextRun, settings: CotrainSettings, out: Path, name: str, version: str) -> Path:
+    """Co-train words kept by an encoder; returns the checkpoint's folder.
+
+    Raises:
+        CheckpointError: The base or the start cannot be loaded.
+        InvalidInputError: The corpus holds no text of an episode's length on one of its sides.
+    """
+    players, draw, held = _players(run, settings, lambda frame, _: _selective(run, frame, settings))
+    cotrain(players, draw, held, settings, out)
+    return _finish(players, run, settings, out, name, version)
+
+
+def cotrain_generative(run: TextRun, settings: CotrainSettings, out: Path, name: str, version: str) -> Path:
+    """Co-train a causal LM that writes gists, after it has imitated the start; returns the checkpoint's folder.
+
+    Raises:
+        CheckpointError, InvalidInputError: As ``cotrain_selective``; more than one rate is asked for.
+    """
+    if len(settings.rates) != 1:
+        raise InvalidInputError(
+            f"rates are {settings.rates}.", hint="A generative policy learns one length: ask for a single rate."
+        )
+    (rate,) = settings.rates
+
+    def objective(frame: Frame, draw: Callable[[int], Sequence[Episode]]) -> Objective:
+        keep, writer = _selective(run, frame, settings), _writer(run, frame)
+        imitate(writer, lambda c: keep.best(c, rate), draw, run.imitation_steps, settings.policy_rate, out)
+        return GenerativeObjective(writer, rate)
+
+    players, draw, held = _players(run, settings, objective)
+    cotrain(players, draw, held, settings, out)
+    return _finish(players, run, settings, out, name, version)
+
+
+def word_parts(parts: Parts) -> Parts:
+    """The same weights as a model that chooses among words."""
+    model = SelectiveModel(replace(parts.model.config, granularity="word"))
+    model.load_state_dict(parts.model.state_dict())
+    return replace(parts, model=model)
+
+
+def held_episodes(run: TextRun, frame: Frame, count: int, seed: int, side: str = "validation") -> list[Episode]:
+    """Episodes of documents that no training has read."""
+    texts = [d.text for d in read_corpus(run.data, side)]  # type: ignore[arg-type]  # a split by name
+    return cut_episodes(texts, frame.tokenizer, run.sizes, seed)[:count]
+
+
+def _players(
+    run: TextRun, settings: CotrainSettings, objective: Callable[[Frame, Callable[[int], Sequence[Episode]]], Objective]
+) -> tuple[Players, Callable[[int], Sequence[Episode]], list[Episode]]:
+    torch.manual_seed(settings.seed)
+    base, tokenizer = load_causal(run.base)
+    frame = Frame(tokenizer, SEPARATOR)
+    episodes = cut_episodes([d.text for d in read_corpus(run.data, "train")], tokenizer, run.sizes, settings.seed)
+    held = held_episodes(run, frame, run.held, settings.seed)
+    if not episodes or not held:
+        raise InvalidInputError(
+            f"No document on one side of the corpus has the {run.sizes.total} tokens of an episode.",
+            hint="Give longer documents, or smaller sizes.",
+        )
+
+    def draw(step: int) -> Sequence[Episode]:
+        return [episodes[i] for i in drawn(len(episodes), settings.batch, settings.seed, step)]
+
+    policy = objective(frame, draw)
+    teacher, generator = teacher_and_learner(base, lora=run.lora)
+    return Players(teacher, generator, policy, frame), draw, held
+
+
+def _selective(run: TextRun, frame: Frame, settings: CotrainSettings) -> Objective:
+    policy = SelectivePolicy(word_parts(load_parts(run.start)), whole=False)
+    return SelectiveObjective(policy, frame, LeaveOneOutCredit(), settings.fragment_price)
+
+
+def _writer(run: TextRun, frame: Frame) -> Writer:
+    """A model whose vocabulary has the gist token is told by it; any other by an instruction."""
+    base, tokenizer = load_causal(run.base)
+    own = tokenizer.convert_tokens_to_ids(GIST)
+    knows = own is not None and own != tokenizer.unk_token_id
+    lm = with_lora(base) if run.lora else base.float()
+    return Writer(lm, frame, "" if knows else INSTRUCTION, GIST if knows else BEHIND)
+
+
+def _finish(players: Players, run: TextRun, settings: CotrainSettings, out: Path, name: str, version: str) -> Path:
+    players.objective.export(out / CHECKPOINT, name, version)
+    merged(players.generator).save_pretrained(out / GENERATOR)
+    players.frame.tokenizer.save_pretrained(out / GENERATOR)
+    written = {"run": asdict(run) | {"data": str(run.data.name), "start": run.start.name}, "settings": asdict(settings)}
+    (out / "recipe.json").write_text(json.dumps(written, indent=2, default=str) + "\n", encoding="utf-8")
+    write_curves(out / "log.jsonl", out / "curves.html")
+    return out / CHECKPOINT
