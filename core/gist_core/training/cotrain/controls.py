@@ -18,7 +18,7 @@ from gist_core.compressor import TextCompressor
 from gist_core.passage import Passage, Span
 from gist_core.segment import segments
 from gist_core.selective.signals import units_of
-from gist_core.training.cotrain.gists import Mask, gist_text
+from gist_core.training.cotrain.gists import fitted
 from gist_core.training.cotrain.scoring import Frame
 
 Gister = Callable[[str, int], str]
@@ -31,12 +31,13 @@ def in_order(frame: Frame, order: Callable[[str, Sequence[Span]], Iterable[int]]
     def gist(context: str, room: int) -> str:
         units = [s.span for s in units_of(context, "word")]
         sizes = [len(ids) for ids in frame.many([f" {context[u.start : u.end]}" for u in units])]
-        mask: Mask = np.zeros(len(units), dtype=np.bool_)
+        chosen: list[int] = []
+        left = room
         for i in order(context, units):
-            if sizes[i] <= room:
-                mask[i] = True
-                room -= sizes[i]
-        return gist_text(context, units, mask)
+            if sizes[i] <= left:
+                chosen.append(i)
+                left -= sizes[i]
+        return fitted(context, units, chosen, room, lambda text: len(frame.ids(text)))
 
     return gist
 

@@ -14,6 +14,7 @@ from typing import Protocol
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from gist_core.training.cotrain.gists import Mask, gist_text, runs
@@ -21,6 +22,7 @@ from gist_core.training.cotrain.judge import Judge
 from gist_core.training.cotrain.policy import UnitScores, keep_logits
 from gist_core.training.rewards import advantages
 
+_STRETCH = 4
 _LIMIT = 12.0  # a score beyond it says nothing more: the word is kept at any price
 
 
@@ -60,6 +62,9 @@ class Credit(Protocol):
     def samples(self) -> int:
         """Gists that are drawn of each context."""
 
+    def coins(self, rng: np.random.Generator, count: int) -> NDArray[np.float64]:
+        """One number in [0, 1) for each of ``count`` words; a word is kept where it is below the word's chance."""
+
     def loss(self, drawn: Drawn, judge: Judge) -> Tensor:
         """A scalar whose gradient moves the scores; mean over contexts."""
 
@@ -75,6 +80,10 @@ class GroupCredit:
 
     samples: int = 8
     decay: float = 0.02
+
+    def coins(self, rng: np.random.Generator, count: int) -> NDArray[np.float64]:
+        """As ``Credit.coins``: each word has its own, else the score function would be another."""
+        return rng.random(count)
 
     def loss(self, drawn: Drawn, judge: Judge) -> Tensor:
         """As ``Credit.loss``."""
@@ -107,6 +116,14 @@ class LeaveOneOutCredit:
     samples: int = 1
     flips: int = 16
     temperature: float = 0.01
+
+    def coins(self, rng: np.random.Generator, count: int) -> NDArray[np.float64]:
+        """As ``Credit.coins``: stretches of one to four words share one, so that what belongs together is seen
+
+        together. The chance of a word stays what it was, and what it adds to the gist that was drawn is its credit.
+        """
+        ends = np.cumsum(rng.integers(1, _STRETCH + 1, size=count))
+        return rng.random(count)[np.searchsorted(ends, np.arange(count), side="right")]
 
     def loss(self, drawn: Drawn, judge: Judge) -> Tensor:
         """As ``Credit.loss``."""

@@ -54,7 +54,8 @@ def cut_episodes(
     rng = np.random.default_rng(seed)
     found: list[Episode] = []
     for text in texts:
-        spans = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
+        found_ids = tokenizer(text, add_special_tokens=False, split_special_tokens=True, return_offsets_mapping=True)
+        spans = found_ids["offset_mapping"]
         room = len(spans) - sizes.total
         at = int(rng.integers(0, min(room, sizes.total) + 1)) if room >= 0 else 0
         while at + sizes.total <= len(spans):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,23 @@ _EMPTY, _WHOLE = 0.1, 0.05  # shares of random gists that hold nothing and every
 def gist_text(context: str, units: Sequence[Span], mask: Mask) -> str:
     """The kept units as a selective compressor renders them."""
     return render(context, [units[i] for i in np.flatnonzero(mask).tolist()])
+
+
+def fitted(
+    context: str, units: Sequence[Span], chosen: Sequence[int], room: int, count: Callable[[str], int]
+) -> str:
+    """The gist of the units ``chosen``, less the last of them until it has at most ``room`` tokens as it is rendered.
+
+    What the units were counted as, each behind a space, can be too little: the first word has none, and a line break
+    may be a token of its own.
+    """
+    mask = np.zeros(len(units), dtype=np.bool_)
+    mask[list(chosen)] = True
+    for last in reversed(chosen):
+        if count(gist_text(context, units, mask)) <= room:
+            break
+        mask[last] = False
+    return gist_text(context, units, mask)
 
 
 def runs(mask: Mask) -> int:

@@ -33,9 +33,10 @@ class Judge:
     @torch.no_grad()
     def divergences(self, gists: Sequence[str], owners: Sequence[int]) -> Tensor:
         """(N,) KL(teacher || generator with the gist), mean over F."""
-        found = [
-            kl(self.teacher[at], future_log_probs(self.generator, b), b.real) for at, b in self._batches(gists, owners)
-        ]
+        found = []
+        for at, batch in self._batches(gists, owners):
+            reference = self.teacher[at, : batch.target.shape[1]]  # the longest F of all may not be among these
+            found.append(kl(reference, future_log_probs(self.generator, batch), batch.real))
         return torch.cat(found) if found else self.kl_local[:0]
 
     def _batches(self, gists: Sequence[str], owners: Sequence[int]) -> Iterator[tuple[list[int], FrameBatch]]:

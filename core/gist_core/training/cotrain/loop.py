@@ -58,12 +58,12 @@ def cotrain(players: Players, draw: Draw, held: Sequence[Episode], settings: Cot
     out.mkdir(parents=True, exist_ok=True)
     run = _Run(players, settings, out)
     for step in range(run.resume(), settings.warm_steps + settings.steps):
+        if run.stale >= settings.patience > 0:
+            break
         row = run.step(step, draw(step))
         if (step + 1) % settings.save_every == 0 or step + 1 == settings.warm_steps + settings.steps:
             row |= run.validate(held, step)
         run.log(row, step)
-        if run.stale > settings.patience > 0:
-            break
     run.take_best()
 
 
@@ -82,6 +82,7 @@ class _Run:
             if parameters
         ]
         if settings.gradient_checkpointing:
+            generator.train()  # transformers recomputes nothing in a model that only infers
             generator.gradient_checkpointing_enable()
         self.players = players
         self.began = time.monotonic()

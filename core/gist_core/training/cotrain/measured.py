@@ -44,12 +44,16 @@ class MeasuredRuns:
     episodes: int
     seed: int
 
+    def __post_init__(self) -> None:
+        if not self.rates or not all(0 < rate < 1 for rate in self.rates):
+            raise InvalidInputError(f"rates are {self.rates}.", hint="Give shares of the context between 0 and 1.")
+
 
 def measure_runs(asked: MeasuredRuns, out: Path) -> str:
     """Write ``rows.jsonl`` and return the report.
 
     Raises:
-        InvalidInputError: A folder is no finished run.
+        InvalidInputError: A folder is no finished run, or no document of the test side is as long as an episode.
     """
     for folder in asked.runs:
         if not (folder / GENERATOR).is_dir() or not (folder / CHECKPOINT).is_dir():
@@ -60,6 +64,11 @@ def measure_runs(asked: MeasuredRuns, out: Path) -> str:
     generator = AutoModelForCausalLM.from_pretrained(asked.runs[0] / GENERATOR, dtype=torch.float32)
     texts = [d.text for d in read_corpus(asked.data, "test")]
     episodes = cut_episodes(texts, tokenizer, asked.sizes, asked.seed)[: asked.episodes]
+    if not episodes:
+        raise InvalidInputError(
+            f"No document of the corpus's test side has the {asked.sizes.total} tokens of an episode.",
+            hint="Give longer documents, or smaller sizes.",
+        )
     readers = Readers(teacher.eval(), generator.to(teacher.device).eval(), frame)
     ours = {folder.name: compressed(load_compressor(str(folder / CHECKPOINT)), frame) for folder in asked.runs}
     rows = measure_gists(readers, ours | _controls(asked, frame, teacher), episodes, asked.rates, out / "rows.jsonl")

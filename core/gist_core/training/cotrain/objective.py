@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from gist_core.passage import Span
 from gist_core.training.cotrain.credit import Credit, Drawn
 from gist_core.training.cotrain.episodes import Episode
-from gist_core.training.cotrain.gists import Mask, gist_text
+from gist_core.training.cotrain.gists import fitted, gist_text
 from gist_core.training.cotrain.judge import Judge
 from gist_core.training.cotrain.policy import SelectivePolicy, UnitScores, keep_logits
 from gist_core.training.cotrain.scoring import Frame
@@ -100,7 +100,8 @@ class SelectiveObjective:
         drawn = Drawn(scores, tokens, self._price(asked), [], rngs, self.fragment_price)
         chances = [torch.sigmoid(x.detach()).cpu().numpy() for x in drawn.logits()]
         drawn.masks.extend(
-            [rng.random(len(p)) < p for _ in range(self.credit.samples)] for p, rng in zip(chances, rngs, strict=True)
+            [self.credit.coins(rng, len(p)) < p for _ in range(self.credit.samples)]
+            for p, rng in zip(chances, rngs, strict=True)
         )
         gists = [
             [gist_text(c, units, mask) for mask in masks]
@@ -116,8 +117,8 @@ class SelectiveObjective:
         found = []
         for context, units, s, t in zip(contexts, scores.units, scores.split(), tokens, strict=True):
             room = int(rate * len(self.frame.ids(context)))
-            mask = _fitting(keep_logits(s, t, self._price(rate)).cpu().numpy(), t.cpu().numpy(), room)
-            found.append(gist_text(context, units, mask))
+            chosen = _fitting(keep_logits(s, t, self._price(rate)).cpu().numpy(), t.cpu().numpy(), room)
+            found.append(fitted(context, units, chosen, room, lambda text: len(self.frame.ids(text))))
         return found
 
     def settle(self, asked: float, found: float, target: float) -> None:
@@ -142,13 +143,14 @@ class SelectiveObjective:
         return list(torch.split(sizes, [len(own) for own in units]))
 
 
-def _fitting(logits: np.ndarray, tokens: np.ndarray, room: int) -> Mask:
-    mask = np.zeros(len(logits), dtype=np.bool_)
-    for i in np.argsort(-logits, kind="stable"):
+def _fitting(logits: np.ndarray, tokens: np.ndarray, room: int) -> list[int]:
+    """The units of the highest logits that fit together, the highest first."""
+    chosen: list[int] = []
+    for i in np.argsort(-logits, kind="stable").tolist():
         if tokens[i] <= room:
-            mask[i] = True
+            chosen.append(i)
             room -= int(tokens[i])
-    return mask
+    return chosen
 
 
 def _rates(frame: Frame, contexts: Sequence[str], gists: Sequence[Sequence[str]]) -> list[float]:

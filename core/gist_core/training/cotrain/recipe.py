@@ -8,12 +8,12 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import torch
-from gist_core.training.cotrain.curves import write_curves
 
 from gist_core.errors import InvalidInputError
 from gist_core.selective.engine import Parts, load_parts
 from gist_core.selective.model import SelectiveModel
 from gist_core.training.cotrain.credit import LeaveOneOutCredit
+from gist_core.training.cotrain.curves import write_curves
 from gist_core.training.cotrain.episodes import Episode, EpisodeSizes, cut_episodes
 from gist_core.training.cotrain.generative import GenerativeObjective
 from gist_core.training.cotrain.imitate import imitate
@@ -80,6 +80,7 @@ def cotrain_generative(run: TextRun, settings: CotrainSettings, out: Path, name:
             f"rates are {settings.rates}.", hint="A generative policy learns one length: ask for a single rate."
         )
     (rate,) = settings.rates
+    settings = replace(settings, anneal=0.0)  # the imitation leaves the policy at the asked rate
 
     def objective(frame: Frame, draw: Callable[[int], Sequence[Episode]]) -> Objective:
         keep, writer = _selective(run, frame, settings), _writer(run, frame)

@@ -60,5 +60,6 @@ class CotrainSettings:
 
     def target(self, step: int) -> float:
         """The rate that is held at a step: from half of C down to the one asked, geometrically."""
-        done = min(1.0, step / max(1, self.anneal * self.steps))
+        falling = self.anneal * self.steps
+        done = min(1.0, step / falling) if falling else 1.0
         return float(0.5 ** (1 - done) * self.asked(step) ** done)

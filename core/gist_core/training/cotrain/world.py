@@ -1,9 +1,9 @@
 """A world in which the best gist is known: C states facts among filler, L is neutral, F asks for some of the facts.
 
-A fact is ``relation name value``, each word one token. F states a few facts of C again, in the same words, so that
-whoever knows them predicts it and whoever does not can only guess. A rumour looks like a fact, and F never asks for
-one: the best gist holds exactly the facts. Left out on purpose: grammar beyond a few sentence frames, since the
-world is to prove the algorithm and not a model of English.
+A fact is ``relation name value``, each word one token; the facts of a document have different relations and different
+people. F states a few of them again, in the same words, so that whoever knows the facts predicts F and whoever does
+not can only guess. A rumour looks like a fact, and F never asks for one: the best gist holds exactly the facts. Left
+out on purpose: grammar beyond a few sentence frames, since the world is to prove the algorithm, not to model English.
 """
 
 from __future__ import annotations
@@ -32,8 +32,10 @@ _NAMES = _joined("Al Be Cy Do El Fa Gi Ha", "ra ton mir na lis vek dor sen")
 _PLACES = _joined("North East South West Old New High Low", "ford bury ham wick")
 _NUMBERS = [str(n) for n in range(1007, 9999, 281)]
 _DATES = [f"{day}-{month}" for month in ("Jan", "Mar", "Jun", "Sep") for day in range(2, 26, 3)]
-VALUES = {"lives": _PLACES, "code": _NUMBERS, "due": _DATES}
-"""Relations and the values each can have: 32 places, 32 numbers, 32 dates."""
+_SUMS = [f"{n}-pounds" for n in range(12, 332, 10)]
+_PEOPLE = _joined("Mo Ru Te Va Jo Ki Lu Pe", "bin dra gor mel")
+VALUES = {"lives": _PLACES, "code": _NUMBERS, "due": _DATES, "owes": _SUMS, "met": _PEOPLE, "left": _PLACES}
+"""Relations and the values each can have: 32 places, 32 numbers, 32 dates, 32 sums, 32 people."""
 
 _NOUNS = [
     "river",
@@ -53,7 +55,7 @@ _NOUNS = [
     "kitchen",
     "bell",
 ]
-_VERBS = ["passed", "held", "moved", "kept", "turned", "warmed", "crossed", "covered", "reached", "left"]
+_VERBS = ["passed", "held", "moved", "kept", "turned", "warmed", "crossed", "covered", "reached", "found"]
 _TRAITS = ["old", "quiet", "grey", "long", "small", "bright", "cold", "narrow", "early", "distant"]
 _FRAMES = (
     "the {t} {n} {v} the {n} .",
@@ -104,7 +106,7 @@ class WorldEpisode:
 
 def world_words() -> list[str]:
     """Every word there is."""
-    values = [word for found in VALUES.values() for word in found]
+    values = dict.fromkeys(word for found in VALUES.values() for word in found)
     return [*_FUNCTION, *_NOUNS, *_VERBS, *_TRAITS, *VALUES, RUMOUR, SEPARATOR, *_NAMES, *values]
 
 
@@ -130,8 +132,9 @@ def world_tokenizer() -> PreTrainedTokenizerFast:
 def world_episode(rng: random.Random, sizes: WorldSizes) -> WorldEpisode:
     """One document: facts and rumours between sentences of filler, a neutral window, and a future that asks."""
     names = rng.sample(_NAMES, sizes.facts + sizes.rumours)
-    facts = tuple(_fact(rng, name) for name in names[: sizes.facts])
-    rumours = [Fact(RUMOUR, name, _fact(rng, name).value) for name in names[sizes.facts :]]
+    relations = rng.sample(sorted(VALUES), sizes.facts)
+    facts = tuple(Fact(r, name, rng.choice(VALUES[r])) for r, name in zip(relations, names, strict=False))
+    rumours = [Fact(RUMOUR, name, rng.choice(VALUES[rng.choice(sorted(VALUES))])) for name in names[sizes.facts :]]
     stated = [*(f.text for f in facts), *(r.text for r in rumours)]
     context = _among_filler(rng, stated, sizes.context)
     asked = rng.sample(facts, sizes.asked)
@@ -147,24 +150,15 @@ def world_episodes(seed: int, sizes: WorldSizes) -> Iterator[WorldEpisode]:
 
 
 def is_kept(fact: Fact, gist: str) -> bool:
-    """Whether the gist states the fact: its name, and its value next of all values."""
-    words = gist.split()
-    values = {value for found in VALUES.values() for value in found}
-    for at, word in enumerate(words):
-        if word == fact.name:
-            return next((w for w in words[at + 1 :] if w in values), None) == fact.value
-    return False
+    """Whether the gist states the fact: its three words one after another, with nothing but filler between them."""
+    telling = {RUMOUR, *VALUES, *_NAMES, *(value for found in VALUES.values() for value in found)}
+    return f" {fact.text} " in f" {' '.join(word for word in gist.split() if word in telling)} "
 
 
 def invented(gist: str, context: str) -> int:
     """How many words of the gist stand nowhere in the context."""
     known = set(context.split())
     return sum(word not in known for word in gist.split())
-
-
-def _fact(rng: random.Random, name: str) -> Fact:
-    relation = rng.choice(sorted(VALUES))
-    return Fact(relation, name, rng.choice(VALUES[relation]))
 
 
 def _among_filler(rng: random.Random, stated: list[str], size: int) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from gist_core.training.cotrain.curves import write_curves
+from torch import Tensor
 from transformers import AutoModelForCausalLM
 
 from gist_core.compressor import TextCompressor
@@ -24,6 +24,7 @@ from gist_core.selective.engine import Parts
 from gist_core.selective.model import SelectiveModel
 from gist_core.training.cotrain.controls import Gister, compressed, random_words
 from gist_core.training.cotrain.credit import Credit, LeaveOneOutCredit
+from gist_core.training.cotrain.curves import write_curves
 from gist_core.training.cotrain.episodes import Episode
 from gist_core.training.cotrain.generative import GenerativeObjective
 from gist_core.training.cotrain.imitate import imitate
@@ -87,7 +88,7 @@ class WorldRun:
             micro=self.batch,
             rates=RATES,
             policy_rate=3e-3,
-            generator_rate=1e-3,
+            generator_rate=5e-4,
             seed=self.seed,
         )
 
@@ -118,7 +119,7 @@ class WorldRun:
 
 QUICK: dict[str, Any] = {
     "lm": WorldLmRecipe(steps=8),
-    "steps": 6,
+    "steps": 9,  # each rate comes up in the last third
     "warm_steps": 2,
     "batch": 4,
     "writer_steps": 2,
@@ -227,8 +228,15 @@ def _selective(run: WorldRun, frame: Frame) -> SelectiveObjective:
     for parameter in model.parameters():
         if parameter.ndim == 2:
             torch.nn.init.normal_(parameter, std=0.05)
+    model.embeddings.position.weight.data.copy_(_waves(window, config.hidden_size))
     parts = Parts(model, frame.tokenizer.backend_tokenizer, {}, {})
     return SelectiveObjective(SelectivePolicy(parts, whole=True), frame, run.credit)
+
+
+def _waves(positions: int, width: int) -> Tensor:
+    """(positions, width) sine and cosine waves (Vaswani et al. 2017, arXiv 1706.03762), to find neighbours by."""
+    angles = torch.arange(positions)[:, None] / 10_000 ** (torch.arange(0, width, 2) / width)
+    return 0.05 * torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)
 
 
 def _train(run: WorldRun, players: Players, settings: CotrainSettings, out: Path) -> None:

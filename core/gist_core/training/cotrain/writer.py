@@ -26,7 +26,9 @@ class Written:
 
 
 class Writer(nn.Module):
-    """A causal LM behind the frame ``start + before + C + after``; what it writes ends with the end token.
+    """A causal LM behind the frame ``[begin] + before + C + after``; what it writes ends with the end token.
+
+    The frame is the one in which a checkpoint of it is asked (``generative/framing.py``).
 
     Args:
         lm: The model; trained in place.
@@ -40,11 +42,13 @@ class Writer(nn.Module):
         self.lm, self.frame = lm, frame
         self.before, self.after = before, after
         self._before, self._after = (frame.tokenizer(t, add_special_tokens=False)["input_ids"] for t in (before, after))
+        begin = frame.tokenizer.bos_token_id
+        self._begin = [] if begin is None else [int(begin)]
         self.end: int = frame.tokenizer.eos_token_id
 
     def prompts(self, contexts: Sequence[str]) -> list[list[int]]:
         """Token ids of what the model reads before it writes."""
-        return [[self.frame.start, *self._before, *ids, *self._after] for ids in self.frame.many(contexts)]
+        return [[*self._begin, *self._before, *ids, *self._after] for ids in self.frame.many(contexts)]
 
     @torch.no_grad()
     def write(self, contexts: Sequence[str], most: int, *, sample: bool) -> Written:

@@ -65,7 +65,8 @@ def _documents(path: Path) -> Iterator[Document]:
     read = lzma.open if path.suffix == ".xz" else open
     with read(path, "rt", encoding="utf-8") as lines:
         for number, line in enumerate(lines, 1):
-            yield from _of_record(_parsed(line, path, number), name)
+            if line.strip():
+                yield from _of_record(_parsed(line, path, number), name)
 
 
 def _parsed(line: str, path: Path, number: int) -> dict[str, Any]:
@@ -73,11 +74,12 @@ def _parsed(line: str, path: Path, number: int) -> dict[str, Any]:
         found = json.loads(line)
     except ValueError as error:
         raise InvalidInputError(f"{path}:{number} is not JSON: {error}", hint="Write one object a line.") from error
-    if not isinstance(found, dict) or not ("text" in found or "documents" in found):
+    parts = found.get("documents", [found]) if isinstance(found, dict) else [found]
+    if not all(isinstance(part, dict) and isinstance(part.get("text"), str) for part in parts):
         raise InvalidInputError(f"{path}:{number} has neither 'text' nor 'documents'.", hint="Give each line a text.")
     return found
 
 
 def _of_record(record: dict[str, Any], name: str) -> Iterator[Document]:
     for part in record.get("documents", [record]):
-        yield Document(name, str(part.get("title", "")), str(part["text"]))
+        yield Document(name, str(part.get("title") or ""), part["text"])

@@ -1,0 +1,64 @@
+"""Tiny causal language models of three families with one tokenizer, and folders that training starts from."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+from transformers import (
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedTokenizerFast,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+)
+
+from gist_core.training.lm.bpe import END, GIST, train_bpe
+from gist_core.training.lm.model import LmShape, build_lm
+
+SPEECHES = Path(__file__).parents[2] / "cookbook/data/speeches"
+FAMILIES = ["llama", "qwen2", "lfm2"]
+
+
+@lru_cache
+def speech_tokenizer() -> PreTrainedTokenizerFast:
+    return train_bpe([p.read_text(encoding="utf-8") for p in sorted(SPEECHES.glob("*.txt"))[:3]], 500)
+
+
+def plain_tokenizer() -> PreTrainedTokenizerFast:
+    """As a chat model's: no gist token, no begin token."""
+    found = speech_tokenizer()
+    assert found.convert_tokens_to_ids(GIST) == 1  # behind the end token: the byte-level ones keep their ids
+    import json
+
+    from tokenizers import Tokenizer
+
+    content = json.loads(found.backend_tokenizer.to_str())
+    content["added_tokens"] = [t for t in content["added_tokens"] if t["content"] != GIST]
+    content["model"]["vocab"] = {("gone" if t == GIST else t): i for t, i in content["model"]["vocab"].items()}
+    return PreTrainedTokenizerFast(tokenizer_object=Tokenizer.from_str(json.dumps(content)), eos_token=END)
+
+
+def tiny_causal(family: str, vocabulary: int, *, positions: int = 1_024, seed: int = 5):
+    """Random weights large enough that what stands before matters."""
+    torch.manual_seed(seed)
+    shape = {
+        "vocab_size": vocabulary,
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "intermediate_size": 64,
+        "max_position_embeddings": positions,
+        "initializer_range": 0.3,
+    }
+    if family == "llama":
+        return LlamaForCausalLM(LlamaConfig(**shape, bos_token_id=0, eos_token_id=0)).eval()
+    if family == "qwen2":
+        return Qwen2ForCausalLM(Qwen2Config(**shape, bos_token_id=None, eos_token_id=0, tie_word_embeddings=True)).eval()
+    model = build_lm(LmShape(width=32, layers=2, heads=4, positions=positions), vocabulary, 0, seed)
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.mul_(8 if weight.ndim > 1 else 1)
+    return model.eval()
