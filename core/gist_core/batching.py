@@ -6,8 +6,10 @@ While a batch runs, new jobs wait; the next batch takes as many of them as fit. 
 from __future__ import annotations
 
 import asyncio
+import atexit
 import os
 import threading
+import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -19,6 +21,8 @@ from gist_core.errors import CompressionError, CompressionTimeoutError
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 IDLE_SECONDS = 5.0
+LAST_SECONDS = 1.0  # that the end of the interpreter waits for a thread under way
+_NAME = "gist-batch"
 
 
 class _Job(NamedTuple):
@@ -31,9 +35,9 @@ class BatchWorker(Generic[Item, Result]):
     """Runs lists of items through ``run`` in one daemon thread, the jobs of concurrent callers together.
 
     The thread starts with the first job, ends after ``idle_seconds`` without one (so that a forgotten worker and its
-    model can be freed) and never keeps the interpreter alive. It starts anew after a fork and after unpickling; jobs
-    under way stay with the process that submitted them. A batch that fails is run again job by job, so that an error
-    reaches only the caller whose items cause it.
+    model can be freed) and keeps the interpreter alive for a second at the most. It starts anew after a fork and after
+    unpickling; jobs under way stay with the process that submitted them. A batch that fails is run again job by job, so
+    that an error reaches only the caller whose items cause it.
 
     Args:
         run: Items in, as many results out, in the same order. Only ever called in the worker's thread.
@@ -77,7 +81,7 @@ class BatchWorker(Generic[Item, Result]):
         job = _Job(list(items), sum(map(self._cost, items)) if self._cost else 0.0, future)
         with self._wake:
             if self._thread is None:
-                thread = threading.Thread(target=self._serve, name="gist-batch", daemon=True)
+                thread = threading.Thread(target=self._serve, name=_NAME, daemon=True)
                 thread.start()
                 self._thread = thread
             self._jobs.append(job)
@@ -115,7 +119,7 @@ class BatchWorker(Generic[Item, Result]):
     def _next_batch(self) -> list[_Job]:
         """The jobs at the head of the queue that fit together; none when the thread is to end."""
         with self._wake:
-            while self._wake.wait_for(lambda: self._jobs, self._idle_seconds):
+            while self._wake.wait_for(lambda: self._jobs or _ending.is_set(), self._idle_seconds) and self._jobs:
                 if batch := self._take():
                     return batch
             self._thread = None
@@ -170,6 +174,22 @@ class BatchWorker(Generic[Item, Result]):
 
 
 _workers: weakref.WeakSet[BatchWorker[Any, Any]] = weakref.WeakSet()
+_ending = threading.Event()
+
+
+def _end_threads() -> None:
+    """Let idle threads end before the interpreter does: stopped while it frees tensors, one would abort the process."""
+    _ending.set()
+    for worker in list(_workers):
+        with worker._wake:
+            worker._wake.notify_all()
+    until = time.monotonic() + LAST_SECONDS
+    for thread in threading.enumerate():
+        if thread.name == _NAME:
+            thread.join(max(0.0, until - time.monotonic()))
+
+
+atexit.register(_end_threads)
 
 
 def _reset_after_fork() -> None:

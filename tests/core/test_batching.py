@@ -236,3 +236,20 @@ worker = BatchWorker(lambda items: time.sleep(60) or items)
 worker.submit([1])
 """
     subprocess.run([sys.executable, "-c", code], check=True, timeout=30, env={**os.environ, "PYTHONPATH": "core"})
+
+
+def test_a_thread_that_frees_its_model_is_waited_for_at_the_end():
+    code = """
+import time
+from gist_core.batching import BatchWorker
+class Model:
+    def __del__(self):
+        time.sleep(0.3)
+        print("freed")
+worker = BatchWorker(lambda items, model=Model(): items, idle_seconds=0.05)
+worker.submit([1]).result()
+del worker
+time.sleep(0.1)
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout == "freed\n"

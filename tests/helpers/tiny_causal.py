@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from functools import lru_cache
 from pathlib import Path
 
+import pytest
 import torch
-from transformers import (
-    LlamaConfig,
-    LlamaForCausalLM,
-    PreTrainedTokenizerFast,
-    Qwen2Config,
-    Qwen2ForCausalLM,
-)
+from accelerate.state import AcceleratorState
+from tokenizers import Tokenizer
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
 from gist_core.training.lm.bpe import END, GIST, train_bpe
 from gist_core.training.lm.model import LmShape, build_lm
@@ -26,18 +24,21 @@ def speech_tokenizer() -> PreTrainedTokenizerFast:
     return train_bpe([p.read_text(encoding="utf-8") for p in sorted(SPEECHES.glob("*.txt"))[:3]], 500)
 
 
+def cpu_only(patch: pytest.MonkeyPatch) -> None:
+    """Let training find a CPU that computes in float32, whatever there is."""
+    AcceleratorState._reset_state(reset_partial_state=True)
+    patch.setattr(torch.cuda, "is_available", lambda: False)
+    patch.setattr(torch.backends.mps, "is_available", lambda: False)
+    patch.setattr(torch.cpu, "get_capabilities", dict, raising=False)
+
+
 def plain_tokenizer() -> PreTrainedTokenizerFast:
-    """As a chat model's: no gist token, no begin token."""
-    found = speech_tokenizer()
-    assert found.convert_tokens_to_ids(GIST) == 1  # behind the end token: the byte-level ones keep their ids
-    import json
-
-    from tokenizers import Tokenizer
-
-    content = json.loads(found.backend_tokenizer.to_str())
-    content["added_tokens"] = [t for t in content["added_tokens"] if t["content"] != GIST]
-    content["model"]["vocab"] = {("gone" if t == GIST else t): i for t, i in content["model"]["vocab"].items()}
-    return PreTrainedTokenizerFast(tokenizer_object=Tokenizer.from_str(json.dumps(content)), eos_token=END)
+    """As Qwen's: no gist token, no begin token, and the end token has another name."""
+    names = {END: "<|endoftext|>", GIST: "unused"}
+    content = json.loads(speech_tokenizer().backend_tokenizer.to_str())
+    content["added_tokens"] = [t | {"content": names[END]} for t in content["added_tokens"] if t["content"] == END]
+    content["model"]["vocab"] = {names.get(token, token): i for token, i in content["model"]["vocab"].items()}
+    return PreTrainedTokenizerFast(tokenizer_object=Tokenizer.from_str(json.dumps(content)), eos_token=names[END])
 
 
 def tiny_causal(family: str, vocabulary: int, *, positions: int = 1_024, seed: int = 5):
@@ -56,7 +57,9 @@ def tiny_causal(family: str, vocabulary: int, *, positions: int = 1_024, seed: i
     if family == "llama":
         return LlamaForCausalLM(LlamaConfig(**shape, bos_token_id=0, eos_token_id=0)).eval()
     if family == "qwen2":
-        return Qwen2ForCausalLM(Qwen2Config(**shape, bos_token_id=None, eos_token_id=0, tie_word_embeddings=True)).eval()
+        return Qwen2ForCausalLM(
+            Qwen2Config(**shape, bos_token_id=None, eos_token_id=0, tie_word_embeddings=True)
+        ).eval()
     model = build_lm(LmShape(width=32, layers=2, heads=4, positions=positions), vocabulary, 0, seed)
     with torch.no_grad():
         for weight in model.parameters():

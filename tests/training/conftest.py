@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import pytest
-import torch
 from accelerate.state import AcceleratorState
+
+from tests.helpers.tiny_causal import cpu_only
 
 
 @pytest.fixture(autouse=True)
 def exact(request, monkeypatch):
     AcceleratorState._reset_state(reset_partial_state=True)
     if request.node.get_closest_marker("gpu") is None:
-        monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-        monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
-        monkeypatch.setattr(torch.cpu, "get_capabilities", dict, raising=False)
+        cpu_only(monkeypatch)
     yield
     AcceleratorState._reset_state(reset_partial_state=True)

@@ -19,9 +19,7 @@ def gist_text(context: str, units: Sequence[Span], mask: Mask) -> str:
     return render(context, [units[i] for i in np.flatnonzero(mask).tolist()])
 
 
-def fitted(
-    context: str, units: Sequence[Span], chosen: Sequence[int], room: int, count: Callable[[str], int]
-) -> str:
+def fitted(context: str, units: Sequence[Span], chosen: Sequence[int], room: int, count: Callable[[str], int]) -> str:
     """The gist of the units ``chosen``, less the last of them until it has at most ``room`` tokens as it is rendered.
 
     What the units were counted as, each behind a space, can be too little: the first word has none, and a line break

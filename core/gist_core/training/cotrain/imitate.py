@@ -35,7 +35,7 @@ def imitate(
     accelerator = Accelerator(mixed_precision=mixed_precision())
     writer.to(accelerator.device)
     found = optimizers(writer, matrices=4 * rate, rest=rate, weight_decay=0.0)
-    parts = {"writer": writer, "muon": found[0], "adam": found[1]}
+    parts = {"writer": writer, **dict(zip(("muon", "adam"), found, strict=False))}
     for step in range(resume_state(out / "imitation.pt", parts), steps):
         scale_rates(found, trapezoid(step, steps, 0.05, 0.5))
         contexts = [e.context for e in draw(step)]

@@ -83,7 +83,8 @@ class _Run:
         ]
         if settings.gradient_checkpointing:
             generator.train()  # transformers recomputes nothing in a model that only infers
-            generator.gradient_checkpointing_enable()
+            newer = getattr(generator, "activation_checkpointing_enable", None)  # the name from transformers 5.2x on
+            (newer or generator.gradient_checkpointing_enable)()
         self.players = players
         self.began = time.monotonic()
         self.best, self.stale = float("inf"), 0

@@ -71,13 +71,13 @@ class WorldRun:
     seed: int = 1
     sizes: WorldSizes = field(default_factory=WorldSizes)
     lm: WorldLmRecipe = field(default_factory=WorldLmRecipe)
-    steps: int = 300
+    steps: int = 210
     warm_steps: int = 30
     batch: int = 16
     writer_steps: int = 60
     imitation_steps: int = 200
     tested: int = 200
-    credit: Credit = field(default_factory=LeaveOneOutCredit)
+    credit: Credit = field(default_factory=lambda: LeaveOneOutCredit(flips=12))
 
     def settings(self) -> CotrainSettings:
         """Of the selective policy's co-training."""
@@ -87,6 +87,7 @@ class WorldRun:
             batch=self.batch,
             micro=self.batch,
             rates=RATES,
+            anneal=0.4,
             policy_rate=3e-3,
             generator_rate=5e-4,
             seed=self.seed,
@@ -118,7 +119,8 @@ class WorldRun:
 
 
 QUICK: dict[str, Any] = {
-    "lm": WorldLmRecipe(steps=8),
+    "sizes": WorldSizes(context=96),
+    "lm": WorldLmRecipe(steps=4),
     "steps": 9,  # each rate comes up in the last third
     "warm_steps": 2,
     "batch": 4,

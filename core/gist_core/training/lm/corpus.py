@@ -74,10 +74,11 @@ def _parsed(line: str, path: Path, number: int) -> dict[str, Any]:
         found = json.loads(line)
     except ValueError as error:
         raise InvalidInputError(f"{path}:{number} is not JSON: {error}", hint="Write one object a line.") from error
-    parts = found.get("documents", [found]) if isinstance(found, dict) else [found]
-    if not all(isinstance(part, dict) and isinstance(part.get("text"), str) for part in parts):
+    record: dict[str, Any] = found if isinstance(found, dict) else {}
+    parts = record.get("documents", [record])
+    if not isinstance(parts, list) or not all(isinstance(p, dict) and isinstance(p.get("text"), str) for p in parts):
         raise InvalidInputError(f"{path}:{number} has neither 'text' nor 'documents'.", hint="Give each line a text.")
-    return found
+    return record
 
 
 def _of_record(record: dict[str, Any], name: str) -> Iterator[Document]:

@@ -28,6 +28,8 @@ def optimizers(model: nn.Module, *, matrices: float, rest: float, weight_decay: 
             inside = parameter.ndim == 2 and "embed" not in name and "lm_head" not in name
             (hidden if inside else others).append(parameter)
     muon = Muon(hidden, lr=matrices, weight_decay=weight_decay)
+    if not others:  # all that LoRA trains is matrices
+        return (muon,)
     return muon, torch.optim.AdamW(others, lr=rest, betas=(0.9, 0.95), weight_decay=0.0)
 
 

@@ -10,6 +10,7 @@ from transformers import PreTrainedTokenizerFast
 
 Windows = NDArray[np.int32]
 _BATCH = 512
+_ECHO = 64  # tokens of a window that echoes
 
 
 def pack(texts: Sequence[str], tokenizer: PreTrainedTokenizerFast, length: int) -> Windows:
@@ -38,15 +39,20 @@ def drawn(count: int, size: int, seed: int, step: int) -> NDArray[np.int64]:
     return np.concatenate(found)
 
 
-def echoed(window: NDArray[np.int32], rng: np.random.Generator) -> NDArray[np.int32]:
-    """The first half of a window (L,), then pieces of it of 8 to 31 tokens in a random order.
+def echoes(rows: Windows, rng: np.random.Generator) -> Windows:
+    """(W, L) windows cut into short ones, of each the first half and then pieces of it in a random order.
 
-    Looking up what stood there before is all there is to predict in the second half. Prose asks for it so rarely that
-    a small model does not find out in a short run; once found here, it serves there.
+    Looking up what stood there before is all there is to predict in a second half. Prose asks for that so rarely, and
+    over distances so long, that a small model does not find out in a short run; what is found here serves there.
     """
+    length = min(_ECHO, rows.shape[1])
+    return np.stack([_echoed(row, rng) for row in rows[:, : rows.shape[1] // length * length].reshape(-1, length)])
+
+
+def _echoed(window: NDArray[np.int32], rng: np.random.Generator) -> NDArray[np.int32]:
     half = len(window) // 2
     first = window[:half]
-    cuts = np.cumsum(rng.integers(8, 32, size=half // 8 + 1))
+    cuts = np.cumsum(rng.integers(8, 24, size=half // 8 + 1))
     pieces = np.split(first, cuts[cuts < half])
     order = rng.permutation(len(pieces))
     return np.concatenate([first, *(pieces[i] for i in order), window[2 * half :]])

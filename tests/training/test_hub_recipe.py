@@ -1,0 +1,273 @@
+"""The whole way on real text with tiny models as a hub has them: train, save, load, compress, measure."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+
+import pytest
+import torch
+from langchain_core.documents import Document
+from llama_index.core.schema import NodeWithScore, TextNode
+from transformers import AutoModelForCausalLM, AutoTokenizer
+from typer.testing import CliRunner
+
+from gist_core import Budget, Passage, load_compressor
+from gist_core.cli import app
+from gist_core.generative.engine import load_parts as load_generative
+from gist_core.generative.framing import Framing
+from gist_core.training.cotrain.recipe import BEHIND, INSTRUCTION, TextRun, held_episodes
+from gist_core.training.cotrain.scoring import Frame
+from gist_core.training.cotrain.writer import Writer
+from gist_core.training.hub import load_causal, merged, teacher_and_learner, with_lora
+from gist_core.training.lm.bpe import GIST
+from langchain_gist import GistCompressor
+from llamaindex_gist import GistNodePostprocessor
+from tests.helpers.tiny import save_tiny
+from tests.helpers.tiny_causal import SPEECHES, cpu_only, plain_tokenizer, speech_tokenizer, tiny_causal
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning"),  # peft asks for it
+]
+SIZES = ["--context", "64", "--local", "8", "--future", "16"]
+FEW = ["--steps", "2", "--warm-steps", "1", "--imitation-steps", "2", "--batch", "4", "--micro", "2"]
+RUNS = [
+    ("selective", "llama", []),
+    ("selective", "qwen2", ["--lora"]),
+    ("generative", "llama", ["--gradient-checkpointing"]),
+    ("generative", "qwen2", ["--lora", "--frozen-generator"]),
+]
+CONTROLS = ["head", "tail", "random words", "random sentences", "most surprising words", "rarest words (TF-IDF)"]
+
+
+def _gist(*args):
+    return CliRunner().invoke(app, ["train", *map(str, args)])
+
+
+def _run(policy, family, *, causal, data, start, out):
+    where = ["--data", data, "--model", causal[family], "--start", start, "--out", out]
+    return ["cotrain", "--policy", policy, *where, *SIZES, *FEW]
+
+
+@pytest.fixture(scope="module")
+def given(tmp_path_factory):
+    """A corpus with three sides, a checkpoint to start from, and a language model of each family."""
+    root = tmp_path_factory.mktemp("given")
+    (root / "texts").mkdir()
+    for path in sorted(SPEECHES.glob("*.txt"))[:2]:
+        words = path.read_text(encoding="utf-8").split(" ")
+        for part in range(12):
+            (root / "texts" / f"{path.stem}-{part}.txt").write_text(" ".join(words[250 * part : 250 * (part + 1)]))
+    causal = {}
+    for family, tokenizer in (("llama", speech_tokenizer()), ("qwen2", plain_tokenizer())):
+        causal[family] = root / family
+        tiny_causal(family, 500, positions=768).save_pretrained(causal[family])
+        tokenizer.save_pretrained(causal[family])
+    return SimpleNamespace(data=root / "texts", causal=causal, start=save_tiny(root / "start"))
+
+
+@pytest.fixture(scope="module")
+def trained(given, tmp_path_factory):
+    """Folder of the run of a policy and a family, trained at the first question."""
+    root, done = tmp_path_factory.mktemp("runs"), {}
+
+    def folder(policy, family):
+        if (policy, family) not in done:
+            out = root / f"{policy}-{family}"
+            more = next(more for p, f, more in RUNS if (p, f) == (policy, family))
+            command = _run(policy, family, causal=given.causal, data=given.data, start=given.start, out=out)
+            with pytest.MonkeyPatch.context() as patch:
+                cpu_only(patch)
+                result = _gist(*command, *more)
+            assert result.exit_code == 0, result.stderr
+            done[policy, family] = out
+        return done[policy, family]
+
+    return folder
+
+
+@pytest.fixture(params=[(p, f) for p, f, _ in RUNS], ids="-".join)
+def run(request, trained):
+    return (*request.param, trained(*request.param))
+
+
+def _passages():
+    text = (SPEECHES / "1970-nixon.txt").read_text(encoding="utf-8")
+    return [Passage("a", text[:1_500]), Passage("b", text[1_500:3_000])]
+
+
+def test_a_checkpoint_compresses_within_its_budget(run):
+    policy, _, out = run
+    compressor = load_compressor(str(out / "checkpoint"), device="cpu")
+    assert compressor.model_id == "gist-cotrained@1"
+    found = compressor.compress(_passages(), budget=Budget(tokens=80))
+    assert 0 < sum(r.usage.tokens_out for r in found) <= 80
+    if policy == "selective":
+        for passage, result in zip(_passages(), found, strict=True):
+            words = iter(passage.text.split())
+            assert all(word in words for word in result.text.split())
+
+
+def test_in_both_frameworks(run):
+    _, _, out = run
+    texts = [p.text for p in _passages()]
+    documents = GistCompressor(model=out / "checkpoint", ratio=0.2, device="cpu", on_error="raise").compress_documents(
+        [Document(t) for t in texts], "What of the states?"
+    )
+    assert documents
+    nodes = GistNodePostprocessor(model=out / "checkpoint", ratio=0.2, device="cpu", on_error="raise")
+    results = nodes.postprocess_nodes([NodeWithScore(node=TextNode(text=t)) for t in texts], query_str="States?")
+    assert results
+    for found in (documents, results):
+        kept = sum(f.metadata["gist"]["tokens_out"] for f in found)
+        assert kept <= 0.2 * sum(f.metadata["gist"]["tokens_in"] for f in found) + 1 or len(found) < len(texts)
+
+
+def test_a_run_says_what_it_did(run, given):
+    policy, family, out = run
+    rows = [json.loads(line) for line in (out / "log.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [row["step"] for row in rows] == [1, 2, 3]
+    assert "held_normalised_gain" in rows[-1]
+    written = json.loads((out / "recipe.json").read_text(encoding="utf-8"))
+    assert written["settings"]["steps"] == 2
+    assert written["run"]["sizes"] == {"context": 64, "local": 8, "future": 16}
+    assert "/" not in written["run"]["data"] + written["run"]["start"]
+    assert (out / "curves.html").stat().st_size > 1_000
+    generator, tokenizer = (kind.from_pretrained(out / "generator") for kind in (AutoModelForCausalLM, AutoTokenizer))
+    assert generator.config.model_type == family
+    assert not hasattr(generator, "peft_config")
+    assert len(tokenizer) == 500
+    before = AutoModelForCausalLM.from_pretrained(given.causal[family]).state_dict()
+    after = generator.state_dict()
+    assert before.keys() == after.keys()
+    changed = max(float((before[k] - after[k]).abs().max()) for k in before)
+    assert changed == 0 if policy == "generative" and family == "qwen2" else changed > 0
+
+
+@pytest.mark.parametrize(("family", "knows"), [("llama", True), ("qwen2", False)])
+def test_a_frame_in_training_is_the_frame_in_use(trained, family, knows):
+    out = trained("generative", family)
+    parts = load_generative(out / "checkpoint")
+    assert (parts.config.before, parts.config.after) == (("", GIST) if knows else (INSTRUCTION, BEHIND))
+    assert parts.config.context_tokens == 384
+    assert parts.config.gist_share == 0.1
+    tokenizer = AutoTokenizer.from_pretrained(out / "generator")
+    writer = Writer(torch.nn.Linear(1, 1), Frame(tokenizer, ""), parts.config.before, parts.config.after)
+    framing = Framing(parts.tokenizer, parts.config)
+    text = "We choose to go to the moon."
+    assert writer.prompts([text]) == [list(framing.prompt(framing.ids(text)))]
+    assert writer.end == framing.end
+
+
+def test_a_finished_run_is_gone_on_with_and_left_as_it_is(trained, given):
+    out = trained("selective", "llama")
+    before = (out / "log.jsonl").read_bytes()
+    command = _run("selective", "llama", causal=given.causal, data=given.data, start=given.start, out=out)
+    weights = (out / "checkpoint/model.safetensors").read_bytes()
+    assert _gist(*command).exit_code == 0
+    assert (out / "log.jsonl").read_bytes() == before
+    assert (out / "checkpoint/model.safetensors").read_bytes() == weights
+
+
+def test_measured_beside_every_control(trained, given, tmp_path):
+    runs = [trained("selective", "llama"), trained("generative", "llama")]
+    named = [x for run in runs for x in ("--run", run)]
+    where = ["--data", given.data, "--model", given.causal["llama"], "--out", tmp_path]
+    result = _gist("measure-gists", *where, *named, *SIZES, "--episodes", 4, "--rate", 0.1, "--rate", 0.3)
+    assert result.exit_code == 0, result.stderr
+    report = (tmp_path / "report.md").read_text(encoding="utf-8")
+    assert result.stdout.rstrip("\n") == report.rstrip("\n")
+    for name in ["**selective-llama**", "**generative-llama**", "QA-trained default, no query", *CONTROLS]:
+        assert report.count(f"| {name} |") == 2, name
+    rows = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert len(rows) == 4 * (2 + 2 * 9)
+    assert all(row["share"] <= row["rate"] + 1e-9 for row in rows)
+    assert all(row["kl"] >= -1e-6 and row["values_kept"] <= row["values"] for row in rows)
+    full = [row for row in rows if row["system"] == "full context"]
+    assert all(row["share"] == 1 and row["values_kept"] == row["values"] for row in full)
+    assert all(row["gain"] == 0 for row in rows if row["system"] == "local window alone")
+
+
+def test_adapters_leave_the_teacher_what_it_was(given):
+    base, tokenizer = load_causal(str(given.causal["qwen2"]))
+    ids = torch.tensor([tokenizer("We choose to go", add_special_tokens=False)["input_ids"]])
+    with torch.no_grad():
+        expected = base(input_ids=ids).logits.clone()
+        teacher, learner = teacher_and_learner(base, lora=True)
+        assert torch.equal(learner(input_ids=ids).logits, expected)  # adapters begin at nothing
+        trained = [p for p in learner.parameters() if p.requires_grad]
+        assert 0 < sum(p.numel() for p in trained) < sum(p.numel() for p in learner.parameters()) / 2
+        for parameter in trained:
+            parameter.add_(0.1)
+        changed = learner(input_ids=ids).logits
+        assert not torch.allclose(changed, expected, atol=1e-2)
+        assert torch.allclose(teacher(input_ids=ids).logits, expected)
+        assert list(teacher.parameters()) == []
+        assert torch.allclose(merged(learner)(input_ids=ids).logits, changed, atol=1e-3)
+
+
+def test_without_adapters_teacher_and_learner_are_two(given):
+    base, _ = load_causal(str(given.causal["llama"]))
+    teacher, learner = teacher_and_learner(base, lora=False)
+    assert teacher is base
+    assert not any(p.requires_grad for p in teacher.parameters())
+    assert all(p.requires_grad for p in learner.parameters())
+    assert merged(learner) is learner
+
+
+def test_without_peft_the_extra_is_named(given, monkeypatch):
+    from gist_core.errors import MissingExtraError
+
+    monkeypatch.setitem(__import__("sys").modules, "peft", None)
+    with pytest.raises(MissingExtraError, match="peft") as caught:
+        with_lora(load_causal(str(given.causal["llama"]))[0])
+    assert "gist-compressor[train]" in caught.value.hint
+
+
+def test_held_episodes_are_of_other_documents(given):
+    frame = Frame(speech_tokenizer(), "\n\n")
+    run = TextRun(given.data, str(given.causal["llama"]), given.start)
+    train, held = ({e.context for e in held_episodes(run, frame, 99, 1, side)} for side in ("train", "validation"))
+    assert not train & held
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "hint"),
+    [
+        (["--rate", "0"], 2, "between 0 and 1"),
+        (["--rate", "2"], 2, "between 0 and 1"),
+        (["--policy", "generative", "--rate", "0.1", "--rate", "0.2"], 2, "single rate"),
+        (["--data", "nowhere"], 2, "Name a file or folder of"),
+        (["--context", "4000"], 2, "smaller sizes"),
+        (["--model", "/no/such/model"], 1, "Name a folder or a hub id."),
+        (["--start", "/no/such/start"], 1, "written by `gist train`"),
+        (["--policy", "neither"], 2, "neither"),
+        (["--steps", "0"], 2, "steps"),
+    ],
+)
+def test_what_cannot_be_trained_is_named_with_a_hint(given, tmp_path, changes, code, hint):
+    command = _run("selective", "llama", causal=given.causal, data=given.data, start=given.start, out=tmp_path / "run")
+    result = _gist(*command, *changes)
+    assert result.exit_code == code, result.stderr
+    assert hint in " ".join(result.stderr.split())
+    assert not (tmp_path / "run" / "checkpoint").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "hint"),
+    [
+        (["--rate", "0"], 2, "between 0 and 1"),
+        (["--rate", "2"], 2, "between 0 and 1"),
+        (["--run", "nowhere"], 2, "Name a folder of `gist train cotrain`."),
+        (["--context", "4000"], 2, "smaller sizes"),
+        (["--data", "nowhere"], 2, "Name a file or folder of"),
+        (["--model", "/no/such/model"], 1, "Name a folder or a hub id."),
+    ],
+)
+def test_what_cannot_be_measured_is_named_with_a_hint(trained, given, tmp_path, changes, code, hint):
+    where = ["--data", given.data, "--model", given.causal["llama"], "--run", trained("selective", "llama")]
+    result = _gist("measure-gists", *where, "--out", tmp_path / "out", *SIZES, *changes)
+    assert result.exit_code == code, result.stderr
+    assert hint in " ".join(result.stderr.split())
+    assert not (tmp_path / "out" / "report.md").exists()
