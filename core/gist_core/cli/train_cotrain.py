@@ -42,7 +42,7 @@ def cotrain(
     imitation_steps: Annotated[int, typer.Option(min=0, help="Steps of a generative policy's warm start.")] = 200,
     batch: Annotated[int, typer.Option(min=1, help="Episodes a step, over all processes.")] = 16,
     micro: Annotated[int, typer.Option(min=1, help="Episodes in memory at once.")] = 16,
-    context: Annotated[int, typer.Option(min=8, help="Tokens that are compressed.")] = 512,
+    context: Annotated[int, typer.Option(min=64, help="Tokens that are compressed.")] = 512,
     local: Annotated[int, typer.Option(min=1, help="Tokens seen whole, before those predicted.")] = 64,
     future: Annotated[int, typer.Option(min=1, help="Tokens predicted.")] = 128,
     policy_rate: Annotated[float, typer.Option(help="Learning rate of the policy.")] = 3e-4,
@@ -131,7 +131,7 @@ def measure_gists(
         list[float] | None, typer.Option(help="Shares of the context's tokens. Default: 0.05 0.1 0.2.")
     ] = None,
     episodes: Annotated[int, typer.Option(min=1, help="Held-out episodes.")] = 200,
-    context: Annotated[int, typer.Option(min=8, help="Tokens that are compressed.")] = 512,
+    context: Annotated[int, typer.Option(min=64, help="Tokens that are compressed.")] = 512,
     local: Annotated[int, typer.Option(min=1, help="Tokens seen whole, before those predicted.")] = 64,
     future: Annotated[int, typer.Option(min=1, help="Tokens predicted.")] = 128,
     seed: Annotated[int, typer.Option(help="Seed of the episodes and of random controls.")] = 13,

@@ -22,7 +22,7 @@ from gist_core.training.cotrain.judge import Judge
 from gist_core.training.cotrain.policy import UnitScores, keep_logits
 from gist_core.training.rewards import advantages
 
-_STRETCH = 4
+_STRETCH = 8
 _LIMIT = 12.0  # a score beyond it says nothing more: the word is kept at any price
 
 
@@ -110,7 +110,8 @@ class LeaveOneOutCredit:
     Attributes:
         samples: Gists of each context.
         flips: Words of each gist that are left out or put in, half of them kept ones where there are enough.
-        temperature: Nats per token of F that one unit of score stands for.
+        temperature: Nats per token of F that one unit of score stands for: about half a hundredth of what the whole
+            context gains.
     """
 
     samples: int = 1
@@ -118,7 +119,7 @@ class LeaveOneOutCredit:
     temperature: float = 0.01
 
     def coins(self, rng: np.random.Generator, count: int) -> NDArray[np.float64]:
-        """As ``Credit.coins``: stretches of one to four words share one, so that what belongs together is seen
+        """As ``Credit.coins``: stretches of one to eight words share one, so that what belongs together is seen
 
         together. The chance of a word stays what it was, and what it adds to the gist that was drawn is its credit.
         """

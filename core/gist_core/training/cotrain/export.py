@@ -15,8 +15,6 @@ from gist_core.selective.fusion import SIGNALS, Fusion
 from gist_core.training.cotrain.writer import Writer
 from gist_core.training.hub import merged
 
-_CONTEXT = 512  # tokens a generative checkpoint reads at once, where the model has positions enough
-
 
 def keep_only() -> Fusion:
     """A fusion that hands the pooled keep logit on."""
@@ -48,11 +46,11 @@ def export_policy(parts: Parts, price: float, folder: Path, name: str, version: 
 def export_writer(writer: Writer, rate: float, folder: Path, name: str, version: str) -> None:
     """Write a generative checkpoint of what a policy writes with."""
     lm = merged(writer.lm)
-    positions = getattr(lm.config, "max_position_embeddings", None) or 2 * _CONTEXT
+    positions = getattr(lm.config, "max_position_embeddings", None) or 2 * writer.context_tokens
     config = GenerativeConfig(
         before=writer.before,
         after=writer.after,
-        context_tokens=min(_CONTEXT, positions // 2),  # the other half for the frame and the gist
+        context_tokens=min(writer.context_tokens, positions // 2),  # the other half for the frame and the gist
         gist_share=rate,
     )
     generative.save_parts(folder, generative.Parts(lm, writer.frame.tokenizer, config), name, version)

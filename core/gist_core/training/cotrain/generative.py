@@ -38,7 +38,6 @@ class GenerativeObjective:
         self.samples, self.leash = samples, leash
         self.prices: dict[float, float] = {}
         self._start: Any = copy.deepcopy(policy.lm).eval().requires_grad_(False)  # noqa: FBT003 - torch's own signature
-        self._scale = 1.0
 
     @property
     def policy(self) -> Writer:
@@ -57,11 +56,10 @@ class GenerativeObjective:
         sizes = torch.tensor([float(len(ids)) for ids in self.policy.frame.many(written.texts)])
         gained = judge.gains(written.texts, owners)
         cost = length_cost(sizes, whole[owners], self.prices.get(asked, 0.0)).to(gained)
-        self._scale = float(gained.abs().mean())
         loss, entropy = self._loss(written, reward(gained, cost).view(len(episodes), self.samples))
         texts = [written.texts[i * self.samples : (i + 1) * self.samples] for i in range(len(episodes))]
         rates = (sizes / whole[owners]).view(len(episodes), self.samples).mean(dim=1)
-        return Outcome(loss, texts, rates.tolist(), entropy)
+        return Outcome(loss, texts, rates.tolist(), entropy, float(gained.abs().mean()))
 
     def _loss(self, written: Written, rewards: Tensor) -> tuple[Tensor, float]:
         log_probs = self.policy(written)
@@ -82,9 +80,9 @@ class GenerativeObjective:
         written = self.policy.write(contexts, max(1, *room), sample=False)
         return [self._cut(text, most) for text, most in zip(written.texts, room, strict=True)]
 
-    def settle(self, asked: float, found: float, target: float) -> None:
-        """As ``Objective.settle``; in units of the gains that are seen."""
-        self.prices[asked] = self.prices.get(asked, 0.0) + price_change(found, target) * self._scale
+    def settle(self, asked: float, found: float, target: float, gained: float) -> None:
+        """As ``Objective.settle``."""
+        self.prices[asked] = self.prices.get(asked, 0.0) + price_change(found, target) * gained
 
     def export(self, folder: Any, name: str, version: str) -> None:
         """As ``Objective.export``."""

@@ -1,9 +1,10 @@
 """The co-training loop: the policy's step, then the generator's, on the same episodes.
 
 One GPU, many or a CPU through accelerate; bf16 where the hardware has it; a run stopped half-way goes on where it was.
-Every draw of chance is a function of seed, step and episode, so neither resuming nor the size of a micro batch changes
-what is drawn. trl's GRPO trainer is not used: its reward is a function of finished texts, while here the reward model
-itself is trained between the policy's steps (``core/decisions/0007``).
+Every draw of chance is a function of seed, step and episode, so resuming changes nothing of what is drawn, nor does the
+size of a micro batch, but for what a language model writes: that is drawn by the micro batch. trl's GRPO trainer is not
+used: its reward is a function of finished texts, while here the reward model itself is trained between the policy's
+steps (``core/decisions/0007``).
 """
 
 from __future__ import annotations
@@ -107,7 +108,7 @@ class _Run:
         totals = self._over_processes(totals)
         if asked is not None:
             target = self.settings.target(step - self.settings.warm_steps)
-            self.players.objective.settle(asked, totals["rate"], target)
+            self.players.objective.settle(asked, totals["rate"], target, totals.pop("gained"))
             totals |= {"asked": asked, "target": target, "price": self.players.objective.prices[asked]}
         return {"step": step + 1, "seconds": time.monotonic() - self.began, "warm": warm, **totals}
 
@@ -125,6 +126,7 @@ class _Run:
             self.accelerator.backward(outcome.loss * share)
             sampled = [gists[:1] for gists in outcome.gists]
             found |= {"rate": share * float(np.mean(outcome.rates)), "entropy": share * outcome.entropy}
+            found |= {"gained": share * outcome.gained}
         if not self.settings.frozen_generator:
             with self.accelerator.autocast():
                 loss, of_policy = self._reading(judge, sampled, rngs)
@@ -151,7 +153,7 @@ class _Run:
 
     def _apply(self, step: int) -> None:
         total = self.settings.warm_steps + self.settings.steps
-        factor = min(1.0, (step + 1) / 10, (total - step) / (0.3 * total))
+        factor = min(1.0, (step + 1) / 10, (total - step) / (0.7 * total))
         for optimizer in self.optimizers:
             scale_rates((optimizer,), factor)
             parameters = [p for group in optimizer.param_groups for p in group["params"]]

@@ -26,13 +26,14 @@ _MOST = 1.5  # how far the price moves in one step at the most
 class Outcome:
     """Of B episodes: a scalar ``loss``, the ``gists`` that were sampled for each, and each one's share of C's tokens.
 
-    ``entropy``: nats per unit or token of the policy's choices.
+    ``entropy``: nats per unit or token of the policy's choices; ``gained``: mean size of the gains.
     """
 
     loss: Tensor
     gists: list[list[str]]
     rates: list[float]
     entropy: float
+    gained: float = 1.0
 
 
 class Objective(Protocol):
@@ -55,8 +56,11 @@ class Objective(Protocol):
     def best(self, contexts: Sequence[str], rate: float) -> list[str]:
         """The gist of each context without chance, at most ``rate`` of its tokens."""
 
-    def settle(self, asked: float, found: float, target: float) -> None:
-        """Move the price of a rate so that the rate found comes nearer to the target: dual ascent, from both sides."""
+    def settle(self, asked: float, found: float, target: float, gained: float) -> None:
+        """Move the price of a rate so that the rate found comes nearer to the target: dual ascent, from both sides.
+
+        ``gained`` is the mean size of the gains that were seen, for a price that is in their units.
+        """
 
     def export(self, folder: Any, name: str, version: str) -> None:
         """Write the policy as a checkpoint that ``load_compressor`` opens."""
@@ -121,7 +125,7 @@ class SelectiveObjective:
             found.append(fitted(context, units, chosen, room, lambda text: len(self.frame.ids(text))))
         return found
 
-    def settle(self, asked: float, found: float, target: float) -> None:
+    def settle(self, asked: float, found: float, target: float, gained: float) -> None:
         """As ``Objective.settle``."""
         self.prices[asked] = self.prices.get(asked, 0.0) + price_change(found, target)
 

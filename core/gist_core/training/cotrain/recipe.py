@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -17,7 +18,8 @@ from gist_core.training.cotrain.curves import write_curves
 from gist_core.training.cotrain.episodes import Episode, EpisodeSizes, cut_episodes
 from gist_core.training.cotrain.generative import GenerativeObjective
 from gist_core.training.cotrain.imitate import imitate
-from gist_core.training.cotrain.loop import Players, cotrain
+from gist_core.training.cotrain.judge import start_judge
+from gist_core.training.cotrain.loop import Draw, Players, cotrain
 from gist_core.training.cotrain.objective import Objective, SelectiveObjective
 from gist_core.training.cotrain.policy import SelectivePolicy
 from gist_core.training.cotrain.scoring import Frame
@@ -32,6 +34,7 @@ SEPARATOR = "\n\n"
 CHECKPOINT, GENERATOR = "checkpoint", "generator"
 INSTRUCTION = "Write down, as briefly as you can, what one must know of this text to predict what follows.\n\n"
 BEHIND = "\n\nBriefly:"
+_TEMPERATURE = 0.005  # of a credit, as a share of what the whole context gains
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,7 @@ def cotrain_selective(run: TextRun, settings: CotrainSettings, out: Path, name: 
         CheckpointError: The base or the start cannot be loaded.
         InvalidInputError: The corpus holds no text of an episode's length on one of its sides.
     """
-    players, draw, held = _players(run, settings, lambda frame, _: _selective(run, frame, settings))
+    players, draw, held = _players(run, settings, lambda frame, _, worth: _selective(run, frame, settings, worth))
     cotrain(players, draw, held, settings, out)
     return _finish(players, run, settings, out, name, version)
 
@@ -82,8 +85,9 @@ def cotrain_generative(run: TextRun, settings: CotrainSettings, out: Path, name:
     (rate,) = settings.rates
     settings = replace(settings, anneal=0.0)  # the imitation leaves the policy at the asked rate
 
-    def objective(frame: Frame, draw: Callable[[int], Sequence[Episode]]) -> Objective:
-        keep, writer = _selective(run, frame, settings), _writer(run, frame)
+    def objective(frame: Frame, draw: Draw, worth: float) -> Objective:
+        keep, writer = _selective(run, frame, settings, worth), _writer(run, frame)
+        keep.policy.to(next(writer.parameters()).device)
         imitate(writer, lambda c: keep.best(c, rate), draw, run.imitation_steps, settings.policy_rate, out)
         return GenerativeObjective(writer, rate)
 
@@ -106,8 +110,8 @@ def held_episodes(run: TextRun, frame: Frame, count: int, seed: int, side: str =
 
 
 def _players(
-    run: TextRun, settings: CotrainSettings, objective: Callable[[Frame, Callable[[int], Sequence[Episode]]], Objective]
-) -> tuple[Players, Callable[[int], Sequence[Episode]], list[Episode]]:
+    run: TextRun, settings: CotrainSettings, objective: Callable[[Frame, Draw, float], Objective]
+) -> tuple[Players, Draw, list[Episode]]:
     torch.manual_seed(settings.seed)
     base, tokenizer = load_causal(run.base)
     frame = Frame(tokenizer, SEPARATOR)
@@ -122,14 +126,21 @@ def _players(
     def draw(step: int) -> Sequence[Episode]:
         return [episodes[i] for i in drawn(len(episodes), settings.batch, settings.seed, step)]
 
-    policy = objective(frame, draw)
     teacher, generator = teacher_and_learner(base, lora=run.lora)
+    policy = objective(frame, draw, _worth(teacher, generator, frame, held))
     return Players(teacher, generator, policy, frame), draw, held
 
 
-def _selective(run: TextRun, frame: Frame, settings: CotrainSettings) -> Objective:
+def _worth(teacher: Any, generator: Any, frame: Frame, held: Sequence[Episode]) -> float:
+    """What the whole context gains before anything is trained: KL(teacher || itself without it), per token of F."""
+    found = [start_judge(teacher, generator, frame, [episode]).kl_local for episode in held]
+    return max(1e-6, float(torch.cat(found).mean()))
+
+
+def _selective(run: TextRun, frame: Frame, settings: CotrainSettings, worth: float) -> Objective:
     policy = SelectivePolicy(word_parts(load_parts(run.start)), whole=False)
-    return SelectiveObjective(policy, frame, LeaveOneOutCredit(), settings.fragment_price)
+    credit = LeaveOneOutCredit(temperature=_TEMPERATURE * worth)
+    return SelectiveObjective(policy, frame, credit, settings.fragment_price)
 
 
 def _writer(run: TextRun, frame: Frame) -> Writer:
@@ -138,7 +149,7 @@ def _writer(run: TextRun, frame: Frame) -> Writer:
     own = tokenizer.convert_tokens_to_ids(GIST)
     knows = own is not None and own != tokenizer.unk_token_id
     lm = with_lora(base) if run.lora else base.float()
-    return Writer(lm, frame, "" if knows else INSTRUCTION, GIST if knows else BEHIND)
+    return Writer(lm, frame, "" if knows else INSTRUCTION, GIST if knows else BEHIND, run.sizes.context)
 
 
 def _finish(players: Players, run: TextRun, settings: CotrainSettings, out: Path, name: str, version: str) -> Path:

@@ -71,7 +71,7 @@ class WorldRun:
     seed: int = 1
     sizes: WorldSizes = field(default_factory=WorldSizes)
     lm: WorldLmRecipe = field(default_factory=WorldLmRecipe)
-    steps: int = 210
+    steps: int = 150
     warm_steps: int = 30
     batch: int = 16
     writer_steps: int = 60
@@ -87,8 +87,8 @@ class WorldRun:
             batch=self.batch,
             micro=self.batch,
             rates=RATES,
-            anneal=0.4,
-            policy_rate=3e-3,
+            anneal=0.5,
+            policy_rate=2e-3,
             generator_rate=5e-4,
             seed=self.seed,
         )
@@ -148,7 +148,7 @@ def run_world(run: WorldRun, out: Path, lm: Path) -> dict[str, Any]:
     readers = {"selective": generator}
     result: dict[str, Any] = {"seed": run.seed, "asked": _asked(out / "selective", run.settings())}
     if run.writer_steps:
-        writer = Writer(copy.deepcopy(teacher).requires_grad_(True), frame, "", GIST)  # noqa: FBT003 - torch's own signature
+        writer = Writer(copy.deepcopy(teacher).requires_grad_(True), frame, "", GIST, run.sizes.context)  # noqa: FBT003 - torch's own signature
         imitate(writer, lambda c: policy.best(c, RATES[1]), run.draw, run.imitation_steps, 2e-3, out / "generative")
         written, reader = GenerativeObjective(writer, RATES[1]), copy.deepcopy(generator)
         _train(run, Players(teacher, reader, written, frame), run.writer_settings(), out / "generative")

@@ -35,12 +35,13 @@ class Writer(nn.Module):
         frame: Its tokenizer.
         before: Text before C, as an instruction to a model that follows any.
         after: Text behind C; special tokens written here are special.
+        context_tokens: Tokens of the contexts it is trained on.
     """
 
-    def __init__(self, lm: Any, frame: Frame, before: str, after: str) -> None:
+    def __init__(self, lm: Any, frame: Frame, before: str, after: str, context_tokens: int = 512) -> None:
         super().__init__()
         self.lm, self.frame = lm, frame
-        self.before, self.after = before, after
+        self.before, self.after, self.context_tokens = before, after, context_tokens
         self._before, self._after = (frame.tokenizer(t, add_special_tokens=False)["input_ids"] for t in (before, after))
         begin = frame.tokenizer.bos_token_id
         self._begin = [] if begin is None else [int(begin)]
