@@ -40,6 +40,9 @@ def cotrain(
     steps: Annotated[int, typer.Option(min=1, help="Steps of policy and generator together.")] = 300,
     warm_steps: Annotated[int, typer.Option(min=0, help="Steps of the generator alone before them.")] = 60,
     imitation_steps: Annotated[int, typer.Option(min=0, help="Steps of a generative policy's warm start.")] = 200,
+    anneal: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of the steps in which gists shrink from half of the context.")
+    ] = 0.2,
     batch: Annotated[int, typer.Option(min=1, help="Episodes a step, over all processes.")] = 16,
     micro: Annotated[int, typer.Option(min=1, help="Episodes in memory at once.")] = 16,
     context: Annotated[int, typer.Option(min=64, help="Tokens that are compressed.")] = 512,
@@ -74,6 +77,7 @@ def cotrain(
         warm_steps=warm_steps,
         batch=batch,
         micro=micro,
+        anneal=anneal,
         rates=tuple(rate or ((0.05, 0.1, 0.2) if selective else (0.1,))),
         policy_rate=policy_rate,
         generator_rate=generator_rate,

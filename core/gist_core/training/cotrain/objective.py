@@ -113,15 +113,37 @@ class SelectiveObjective:
         ]
         return Outcome(self.credit.loss(drawn, judge), gists, _rates(self.frame, contexts, gists), _entropy(chances))
 
-    @torch.no_grad()
     def best(self, contexts: Sequence[str], rate: float) -> list[str]:
         """As ``Objective.best``: the words of the highest keep logits that fit together."""
+        return self._gists(contexts, rate, -np.inf)
+
+    def worth_saying(self, contexts: Sequence[str], rate: float) -> list[str]:
+        """As ``best``, less the words that are worth less than one unit of score: what is to be imitated.
+
+        A gist that is filled up with what is worth nothing would teach to write what nobody can check.
+        """
+        return self._gists(contexts, rate, 1.0)
+
+    @torch.no_grad()
+    def sampled_rate(self, contexts: Sequence[str], asked: float, rngs: Sequence[np.random.Generator]) -> float:
+        """Mean rate of one sampled gist of each context, at the price of the rate ``asked``."""
+        scores: UnitScores = self.policy(contexts)
+        gists = []
+        rows = zip(contexts, scores.units, scores.split(), self._tokens(contexts, scores.units), rngs, strict=True)
+        for context, units, s, t, rng in rows:
+            chance = torch.sigmoid(keep_logits(s, t, self._price(asked))).cpu().numpy()
+            gists.append([gist_text(context, units, self.credit.coins(rng, len(chance)) < chance)])
+        return float(np.mean(_rates(self.frame, contexts, gists)))
+
+    @torch.no_grad()
+    def _gists(self, contexts: Sequence[str], rate: float, least: float) -> list[str]:
         scores: UnitScores = self.policy(contexts)
         tokens = self._tokens(contexts, scores.units)
         found = []
         for context, units, s, t in zip(contexts, scores.units, scores.split(), tokens, strict=True):
             room = int(rate * len(self.frame.ids(context)))
             chosen = _fitting(keep_logits(s, t, self._price(rate)).cpu().numpy(), t.cpu().numpy(), room)
+            chosen = [i for i in chosen if s[i] > least] or chosen[:1]
             found.append(fitted(context, units, chosen, room, lambda text: len(self.frame.ids(text))))
         return found
 
@@ -145,6 +167,14 @@ class SelectiveObjective:
         words = [f" {c[u.start : u.end]}" for c, own in zip(contexts, units, strict=True) for u in own]
         sizes = torch.tensor([len(ids) for ids in self.frame.many(words)], dtype=torch.float32, device=device)
         return list(torch.split(sizes, [len(own) for own in units]))
+
+
+def settle_prices(objective: SelectiveObjective, contexts: Sequence[Sequence[str]], rates: Sequence[float]) -> None:
+    """Dual ascent alone, once the scores stand: each step's contexts move the price of every rate a little."""
+    for step, some in enumerate(contexts):
+        for asked in rates:
+            rngs = [np.random.default_rng([step, i]) for i in range(len(some))]
+            objective.settle(asked, objective.sampled_rate(some, asked, rngs), asked, 1.0)
 
 
 def _fitting(logits: np.ndarray, tokens: np.ndarray, room: int) -> list[int]:

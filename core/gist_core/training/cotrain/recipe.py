@@ -34,6 +34,7 @@ SEPARATOR = "\n\n"
 CHECKPOINT, GENERATOR = "checkpoint", "generator"
 INSTRUCTION = "Write down, as briefly as you can, what one must know of this text to predict what follows.\n\n"
 BEHIND = "\n\nBriefly:"
+_FLIPS = 8
 _TEMPERATURE = 0.005  # of a credit, as a share of what the whole context gains
 
 
@@ -88,7 +89,7 @@ def cotrain_generative(run: TextRun, settings: CotrainSettings, out: Path, name:
     def objective(frame: Frame, draw: Draw, worth: float) -> Objective:
         keep, writer = _selective(run, frame, settings, worth), _writer(run, frame)
         keep.policy.to(next(writer.parameters()).device)
-        imitate(writer, lambda c: keep.best(c, rate), draw, run.imitation_steps, settings.policy_rate, out)
+        imitate(writer, lambda c: keep.worth_saying(c, rate), draw, run.imitation_steps, settings.policy_rate, out)
         return GenerativeObjective(writer, rate)
 
     players, draw, held = _players(run, settings, objective)
@@ -137,9 +138,9 @@ def _worth(teacher: Any, generator: Any, frame: Frame, held: Sequence[Episode]) 
     return max(1e-6, float(torch.cat(found).mean()))
 
 
-def _selective(run: TextRun, frame: Frame, settings: CotrainSettings, worth: float) -> Objective:
+def _selective(run: TextRun, frame: Frame, settings: CotrainSettings, worth: float) -> SelectiveObjective:
     policy = SelectivePolicy(word_parts(load_parts(run.start)), whole=False)
-    credit = LeaveOneOutCredit(temperature=_TEMPERATURE * worth)
+    credit = LeaveOneOutCredit(flips=_FLIPS, temperature=_TEMPERATURE * worth)
     return SelectiveObjective(policy, frame, credit, settings.fragment_price)
 
 

@@ -151,8 +151,13 @@ def world_episodes(seed: int, sizes: WorldSizes) -> Iterator[WorldEpisode]:
 
 def is_kept(fact: Fact, gist: str) -> bool:
     """Whether the gist states the fact: its three words one after another, with nothing but filler between them."""
-    telling = {RUMOUR, *VALUES, *_NAMES, *(value for found in VALUES.values() for value in found)}
-    return f" {fact.text} " in f" {' '.join(word for word in gist.split() if word in telling)} "
+    return f" {fact.text} " in f" {telling(gist)} "
+
+
+def telling(gist: str) -> str:
+    """The words of a gist that are no filler: relations, names and values."""
+    known = {RUMOUR, *VALUES, *_NAMES, *(value for found in VALUES.values() for value in found)}
+    return " ".join(word for word in gist.split() if word in known)
 
 
 def invented(gist: str, context: str) -> int:
