@@ -147,7 +147,6 @@ def run_world(run: WorldRun, out: Path, lm: Path) -> dict[str, Any]:
     policy = _selective(run, frame)
     generator = _generator(teacher)
     _train(run, Players(teacher, generator, policy, frame), run.settings(), out / "selective")
-    settle_prices(policy, [[e.context for e in run.draw(run.steps + step)] for step in range(_SETTLING)], RATES)
     makers = {"selective": _maker(out / "selective", frame)}
     readers = {"selective": generator}
     result: dict[str, Any] = {"seed": run.seed, "asked": _asked(policy, run.fixed(_TEST_SEED, run.tested))}
@@ -251,6 +250,9 @@ def _waves(positions: int, width: int) -> Tensor:
 def _train(run: WorldRun, players: Players, settings: CotrainSettings, out: Path) -> None:
     held = [w.episode for w in run.fixed(_HELD_SEED, 64)]
     cotrain(players, lambda step: run.draw(step)[: settings.batch], held, settings, out)
+    if isinstance(players.objective, SelectiveObjective):
+        fresh = [[e.context for e in run.draw(run.warm_steps + run.steps + step)] for step in range(_SETTLING)]
+        settle_prices(players.objective, fresh, RATES)
     players.objective.export(out / "checkpoint", "gist-world", str(run.seed))
     players.generator.save_pretrained(out / "generator")
     write_curves(out / "log.jsonl", out / "curves.html")
