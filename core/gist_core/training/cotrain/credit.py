@@ -109,13 +109,16 @@ class LeaveOneOutCredit:
 
     Attributes:
         samples: Gists of each context.
-        flips: Words of each gist that are left out or put in, half of them kept ones where there are enough.
+        flips: Places of each gist where words are left out or put in, half of them kept ones where there are enough.
+        words: So many neighbouring words of a place, if they are all kept or all not, go together, and share the credit
+            evenly. More than one where a single word changes little: the change grows, and the noise of a step falls.
         temperature: Nats per token of F that one unit of score stands for: about half a hundredth of what the whole
             context gains.
     """
 
     samples: int = 1
     flips: int = 16
+    words: int = 1
     temperature: float = 0.01
 
     def coins(self, rng: np.random.Generator, count: int) -> NDArray[np.float64]:
@@ -130,19 +133,21 @@ class LeaveOneOutCredit:
         """As ``Credit.loss``."""
         asked, chosen = [], []
         for masks, rng in zip(drawn.masks, drawn.rngs, strict=True):
-            picked = [_flipped(mask, self.flips, rng) for mask in masks]
+            picked = [[_together(mask, i, self.words) for i in _flipped(mask, self.flips, rng)] for mask in masks]
             chosen.append(picked)
             asked.append([m for mask, at in zip(masks, picked, strict=True) for m in (mask, *_each(mask, at))])
         worth = drawn.worth(judge, asked)
         total = drawn.scores.score.sum() * 0.0
         for scores, masks, picked, gained in zip(drawn.scores.split(), drawn.masks, chosen, worth, strict=True):
             first = 0
-            for mask, at in zip(masks, picked, strict=True):
-                change = gained[first + 1 : first + 1 + len(at)] - gained[first]
-                first += 1 + len(at)
-                credit = torch.where(torch.from_numpy(mask[at]).to(change.device), -change, change)
-                target = (credit / self.temperature).clamp(-_LIMIT, _LIMIT)
-                total = total + F.smooth_l1_loss(scores[at], target, beta=_LIMIT / 2) / len(masks)
+            for mask, places in zip(masks, picked, strict=True):
+                change = gained[first + 1 : first + 1 + len(places)] - gained[first]
+                first += 1 + len(places)
+                sign = change.new_tensor([-1.0 if mask[at.start] else 1.0 for at in places])
+                sizes = change.new_tensor([at.stop - at.start for at in places])
+                target = (sign * change / sizes / self.temperature).clamp(-_LIMIT, _LIMIT)
+                found = torch.stack([scores[at].mean() for at in places])
+                total = total + F.smooth_l1_loss(found, target, beta=_LIMIT / 2) / len(masks)
         return total / len(drawn.masks)
 
 
@@ -153,11 +158,19 @@ def _flipped(mask: Mask, count: int, rng: np.random.Generator) -> np.ndarray:
     return np.sort(np.concatenate([kept[:inside], left[: count - inside]]))
 
 
-def _each(mask: Mask, at: np.ndarray) -> list[Mask]:
-    """The mask with one of the units the other way round, for each of ``at``."""
+def _together(mask: Mask, at: int, most: int) -> slice:
+    """At most ``most`` units from ``at`` on that are all kept, or all not."""
+    end = at + 1
+    while end < min(len(mask), at + most) and mask[end] == mask[at]:
+        end += 1
+    return slice(int(at), int(end))
+
+
+def _each(mask: Mask, places: Sequence[slice]) -> list[Mask]:
+    """The mask with the units of one place the other way round, for each of ``places``."""
     out = []
-    for i in at:
+    for at in places:
         other = mask.copy()
-        other[i] = not other[i]
+        other[at] = ~other[at]
         out.append(other)
     return out

@@ -34,7 +34,7 @@ SEPARATOR = "\n\n"
 CHECKPOINT, GENERATOR = "checkpoint", "generator"
 INSTRUCTION = "Write down, as briefly as you can, what one must know of this text to predict what follows.\n\n"
 BEHIND = "\n\nBriefly:"
-_FLIPS = 8
+_FLIPS, _TOGETHER = 8, 6  # places of a gist, and words of each, that are left out: a word of prose alone changes little
 _TEMPERATURE = 0.005  # of a credit, as a share of what the whole context gains
 
 
@@ -140,7 +140,7 @@ def _worth(teacher: Any, generator: Any, frame: Frame, held: Sequence[Episode]) 
 
 def _selective(run: TextRun, frame: Frame, settings: CotrainSettings, worth: float) -> SelectiveObjective:
     policy = SelectivePolicy(word_parts(load_parts(run.start)), whole=False)
-    credit = LeaveOneOutCredit(flips=_FLIPS, temperature=_TEMPERATURE * worth)
+    credit = LeaveOneOutCredit(flips=_FLIPS, words=_TOGETHER, temperature=_TEMPERATURE * worth)
     return SelectiveObjective(policy, frame, credit, settings.fragment_price)
 
 
