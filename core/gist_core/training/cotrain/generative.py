@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,23 +16,11 @@ from gist_core.training.cotrain.objective import Outcome, price_change
 from gist_core.training.cotrain.writer import Writer, Written, next_log_probs
 from gist_core.training.rewards import advantages, length_cost, masked_mean, reward
 
-_INVENTION = 5.0  # what a gist of nothing but strange words costs, in units of the gains that are seen
 _ROOM = 2.5  # how much longer than asked a sampled gist may become before it is cut off
 
 
-def invented_share(gist: str, context: str) -> float:
-    """Share of the gist's words that stand nowhere in the context, whatever signs stand around them."""
-    known = set(_plain(context))
-    words = _plain(gist)
-    return sum(word not in known for word in words) / len(words) if words else 0.0
-
-
-def _plain(text: str) -> list[str]:
-    return re.findall(r"\w+", text.casefold())
-
-
 class GenerativeObjective:
-    """Gists written by a causal LM. Words that are not in the source cost, so that it says what it has read.
+    """Gists written by a causal LM.
 
     The score-function gradient with the group's mean as baseline and its deviation as scale (GRPO, arXiv 2402.03300;
     one update for each sample, so no ratio to clip), and a leash: the KL, over all tokens, to the policy it started
@@ -70,8 +57,6 @@ class GenerativeObjective:
         gained = judge.gains(written.texts, owners)
         cost = length_cost(sizes, whole[owners], self.prices.get(asked, 0.0)).to(gained)
         scale = float(gained.abs().mean())
-        strange = [invented_share(text, episodes[i].context) for text, i in zip(written.texts, owners, strict=True)]
-        cost = cost + _INVENTION * scale * cost.new_tensor(strange)
         loss, entropy = self._loss(written, reward(gained, cost).view(len(episodes), self.samples))
         texts = [written.texts[i * self.samples : (i + 1) * self.samples] for i in range(len(episodes))]
         rates = (sizes / whole[owners]).view(len(episodes), self.samples).mean(dim=1)
@@ -97,8 +82,8 @@ class GenerativeObjective:
         return [self._cut(text, most) for text, most in zip(written.texts, room, strict=True)]
 
     def settle(self, asked: float, found: float, target: float, gained: float) -> None:
-        """As ``Objective.settle``, from above alone: a writer that needs less is not paid for filling up."""
-        self.prices[asked] = max(0.0, self.prices.get(asked, 0.0) + price_change(found, target) * gained)
+        """As ``Objective.settle``."""
+        self.prices[asked] = self.prices.get(asked, 0.0) + price_change(found, target) * gained
 
     def export(self, folder: Any, name: str, version: str) -> None:
         """As ``Objective.export``."""

@@ -113,16 +113,17 @@ class SelectiveObjective:
         ]
         return Outcome(self.credit.loss(drawn, judge), gists, _rates(self.frame, contexts, gists), _entropy(chances))
 
+    @torch.no_grad()
     def best(self, contexts: Sequence[str], rate: float) -> list[str]:
         """As ``Objective.best``: the words of the highest keep logits that fit together."""
-        return self._gists(contexts, rate, -np.inf)
-
-    def worth_saying(self, contexts: Sequence[str], rate: float) -> list[str]:
-        """As ``best``, less the words that are worth less than one unit of score: what is to be imitated.
-
-        A gist that is filled up with what is worth nothing would teach to write what nobody can check.
-        """
-        return self._gists(contexts, rate, 1.0)
+        scores: UnitScores = self.policy(contexts)
+        tokens = self._tokens(contexts, scores.units)
+        found = []
+        for context, units, s, t in zip(contexts, scores.units, scores.split(), tokens, strict=True):
+            room = int(rate * len(self.frame.ids(context)))
+            chosen = _fitting(keep_logits(s, t, self._price(rate)).cpu().numpy(), t.cpu().numpy(), room)
+            found.append(fitted(context, units, chosen, room, lambda text: len(self.frame.ids(text))))
+        return found
 
     @torch.no_grad()
     def sampled_rate(self, contexts: Sequence[str], asked: float, rngs: Sequence[np.random.Generator]) -> float:
@@ -134,18 +135,6 @@ class SelectiveObjective:
             chance = torch.sigmoid(keep_logits(s, t, self._price(asked))).cpu().numpy()
             gists.append([gist_text(context, units, self.credit.coins(rng, len(chance)) < chance)])
         return float(np.mean(_rates(self.frame, contexts, gists)))
-
-    @torch.no_grad()
-    def _gists(self, contexts: Sequence[str], rate: float, least: float) -> list[str]:
-        scores: UnitScores = self.policy(contexts)
-        tokens = self._tokens(contexts, scores.units)
-        found = []
-        for context, units, s, t in zip(contexts, scores.units, scores.split(), tokens, strict=True):
-            room = int(rate * len(self.frame.ids(context)))
-            chosen = _fitting(keep_logits(s, t, self._price(rate)).cpu().numpy(), t.cpu().numpy(), room)
-            chosen = [i for i in chosen if s[i] > least] or chosen[:1]
-            found.append(fitted(context, units, chosen, room, lambda text: len(self.frame.ids(text))))
-        return found
 
     def settle(self, asked: float, found: float, target: float, gained: float) -> None:
         """As ``Objective.settle``."""

@@ -89,7 +89,7 @@ def cotrain_generative(run: TextRun, settings: CotrainSettings, out: Path, name:
     def objective(frame: Frame, draw: Draw, worth: float) -> Objective:
         keep, writer = _selective(run, frame, settings, worth), _writer(run, frame)
         keep.policy.to(next(writer.parameters()).device)
-        imitate(writer, lambda c: keep.worth_saying(c, rate), draw, run.imitation_steps, settings.policy_rate, out)
+        imitate(writer, lambda c: keep.best(c, rate), draw, run.imitation_steps, settings.policy_rate, out)
         return GenerativeObjective(writer, rate)
 
     players, draw, held = _players(run, settings, objective)

@@ -152,9 +152,7 @@ def run_world(run: WorldRun, out: Path, lm: Path) -> dict[str, Any]:
     result: dict[str, Any] = {"seed": run.seed, "asked": _asked(policy, run.fixed(_TEST_SEED, run.tested))}
     if run.writer_steps:
         writer = Writer(copy.deepcopy(teacher).requires_grad_(True), frame, "", GIST, run.sizes.context)  # noqa: FBT003 - torch's own signature
-        imitate(
-            writer, lambda c: policy.worth_saying(c, RATES[1]), run.draw, run.imitation_steps, 2e-3, out / "generative"
-        )
+        imitate(writer, lambda c: policy.best(c, RATES[1]), run.draw, run.imitation_steps, 2e-3, out / "generative")
         written, reader = GenerativeObjective(writer, RATES[1]), copy.deepcopy(generator)
         _train(run, Players(teacher, reader, written, frame), run.writer_settings(), out / "generative")
         makers["generative, before the guard"] = lambda text, _: written.best([text], RATES[1])[0]
