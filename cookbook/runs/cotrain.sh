@@ -3,15 +3,16 @@
 #
 #     sh cookbook/runs/cotrain.sh DATA OUT
 #
-# DATA holds text (lm_*.jsonl.xz, or any .txt, .md, .rst, .jsonl); needs the extra "train". Half of the time goes into the language
-# model. A run that was stopped goes on.
+# DATA holds text (lm_*.jsonl.xz, or any .txt, .md, .rst, .jsonl); needs the extra "train". Two hours on two CPU cores, half of it
+# for the language model. A run that was stopped goes on. The generative part was not run to its end by its authors.
 set -eu
 cd "$(dirname "$0")/../.."
 gist=.venv/bin/gist
 sizes="--context 512 --local 32 --future 64"
 "$gist" train lm --data "$1" --out "$2/lm" --steps 1000
-"$gist" train cotrain --data "$1" --model "$2/lm/checkpoint" --out "$2/selective" $sizes --batch 8 --micro 8 --steps 120 --warm-steps 30
+"$gist" train cotrain --data "$1" --model "$2/lm/checkpoint" --out "$2/selective" $sizes \
+    --batch 8 --micro 8 --steps 100 --warm-steps 20 --policy-rate 0.0005
 "$gist" train cotrain --data "$1" --model "$2/lm/checkpoint" --out "$2/generative" $sizes --policy generative \
     --start "$2/selective/checkpoint" --rate 0.1 --imitation-steps 150 --warm-steps 40 --steps 40 --batch 8 --micro 8
 "$gist" train measure-gists --data "$1" --model "$2/lm/checkpoint" $sizes --run "$2/selective" --run "$2/generative" \
-    --out "$2/measured"
+    --episodes 80 --out "$2/measured"

@@ -14,7 +14,7 @@ from gist_core.passage import Span
 from gist_core.selective.engine import load_parts
 from gist_core.selective.signals import units_of
 from gist_core.training.cotrain.controls import head, in_order, tail
-from gist_core.training.cotrain.credit import Drawn, GroupCredit, LeaveOneOutCredit
+from gist_core.training.cotrain.credit import Drawn, GroupCredit, LeaveOneOutCredit, _together
 from gist_core.training.cotrain.episodes import Episode
 from gist_core.training.cotrain.gists import gist_text, random_mask, runs
 from gist_core.training.cotrain.objective import SelectiveObjective, _fitting, price_change
@@ -223,3 +223,11 @@ def test_controls_hold_to_their_room(contexts, room):
 def test_a_gist_is_rendered_as_a_compressor_renders_it():
     mask = np.array([True, False, True, True])
     assert gist_text("the moon\nnoise decade", _spans("the moon\nnoise decade"), mask) == "the\nnoise decade"
+
+
+def test_words_left_out_together_share_their_credit():
+    found, _ = _learn(LeaveOneOutCredit(words=2, temperature=0.01), steps=400, rate=0.1)
+    assert found["gold"] > 1
+    assert found["noise"] < found["moon"]
+    places = [_together(np.array([True, True, False, False, False]), at, 2) for at in (0, 1, 4)]
+    assert places == [slice(0, 2), slice(1, 2), slice(4, 5)]

@@ -150,7 +150,7 @@ def test_a_frame_in_training_is_the_frame_in_use(trained, family, knows):
     out = trained("generative", family)
     parts = load_generative(out / "checkpoint")
     assert (parts.config.before, parts.config.after) == (("", GIST) if knows else (INSTRUCTION, BEHIND))
-    assert parts.config.context_tokens == 384
+    assert parts.config.context_tokens == 64
     assert parts.config.gist_share == 0.1
     tokenizer = AutoTokenizer.from_pretrained(out / "generator")
     writer = Writer(torch.nn.Linear(1, 1), Frame(tokenizer, ""), parts.config.before, parts.config.after)

@@ -159,11 +159,20 @@ class SelectiveObjective:
 
 
 def settle_prices(objective: SelectiveObjective, contexts: Sequence[Sequence[str]], rates: Sequence[float]) -> None:
-    """Dual ascent alone, once the scores stand: each step's contexts move the price of every rate a little."""
+    """Dual ascent alone, once the scores stand; each price becomes its mean over the second half of the steps.
+
+    Args:
+        objective: Its prices are changed.
+        contexts: Of each step.
+        rates: The asked rates.
+    """
+    seen: dict[float, list[float]] = {asked: [] for asked in rates}
     for step, some in enumerate(contexts):
         for asked in rates:
             rngs = [np.random.default_rng([step, i]) for i in range(len(some))]
             objective.settle(asked, objective.sampled_rate(some, asked, rngs), asked, 1.0)
+            seen[asked].append(objective.prices[asked])
+    objective.prices |= {asked: float(np.mean(found[len(found) // 2 :])) for asked, found in seen.items() if found}
 
 
 def _fitting(logits: np.ndarray, tokens: np.ndarray, room: int) -> list[int]:

@@ -49,7 +49,7 @@ from gist_core.training.cotrain.writer import Writer
 from gist_core.training.lm.bpe import GIST
 
 RATES = (0.05, 0.095, 0.2)
-_SETTLING = 20  # steps in which the prices come to rest on the finished scores
+_SETTLING = 30  # steps in which the prices come to rest on the finished scores
 _HELD_SEED, _TEST_SEED = 90_001, 90_002  # of episodes that no training draws: those have seeds above a million
 
 _COLUMNS = (
