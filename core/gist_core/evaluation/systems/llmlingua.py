@@ -15,6 +15,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from inspect import signature
+from types import SimpleNamespace
 from typing import Any
 
 from gist_core.errors import CheckpointError, MissingExtraError
@@ -121,11 +123,13 @@ class _TupleCache:
 
     def __init__(self, model: Any) -> None:
         self._model = model
+        renamed = "cache" in signature(model.forward).parameters  # since transformers 5.24
+        self._name = "cache" if renamed else "past_key_values"
 
     def __call__(self, ids: Any, past_key_values: Any = None, **settings: Any) -> Any:
         from transformers import DynamicCache
 
         cache = None if past_key_values is None else DynamicCache([tuple(layer) for layer in past_key_values])
-        found = self._model(ids, past_key_values=cache, **settings)
-        found.past_key_values = [[layer.keys, layer.values] for layer in found.past_key_values.layers]
-        return found
+        found = self._model(ids, **{self._name: cache}, **settings)
+        layers = [[layer.keys, layer.values] for layer in found[self._name].layers]
+        return SimpleNamespace(logits=found.logits, past_key_values=layers)
