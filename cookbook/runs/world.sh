@@ -3,7 +3,7 @@
 #
 #     sh cookbook/runs/world.sh OUT
 #
-# About 35 minutes on two CPU cores, most of it three times the same recipe; a run that was stopped goes on.
+# Half an hour on two free CPU cores (an estimate: it was run in parts, beside other work); a run that was stopped goes on.
 set -eu
 cd "$(dirname "$0")/../.."
 .venv/bin/gist train world --out "$1"

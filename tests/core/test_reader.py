@@ -282,14 +282,14 @@ def test_a_trained_reader_reads_and_only_its_upper_part_has_learned(data, extrac
 def test_a_resumed_reader_ends_as_an_uninterrupted_one(data, extractive, small, tmp_path, monkeypatch):
     whole = _train(data, tmp_path / "whole", extractive, 4)
     with monkeypatch.context() as patch:
-        save = training._save
+        save = training.save_state
 
         def stop_after_two(*arguments):
             save(*arguments)
             if arguments[-1] == 2:
                 raise KeyboardInterrupt
 
-        patch.setattr(training, "_save", stop_after_two)
+        patch.setattr(training, "save_state", stop_after_two)
         with pytest.raises(KeyboardInterrupt):
             _train(data, tmp_path / "parts", extractive, 4)
     resumed = _train(data, tmp_path / "parts", extractive, 4)

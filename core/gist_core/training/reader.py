@@ -24,6 +24,7 @@ from gist_core.errors import CheckpointError, InvalidInputError
 from gist_core.records import Split
 from gist_core.training.precision import mixed_precision
 from gist_core.training.reader_examples import READER_MIX, ReaderWindow, WindowBuilder, build_windows
+from gist_core.training.state import resume_state, save_state
 
 VALIDATION_MIX = {"nq20_even": 80, "nolicence_squadshifts_new_wiki": 80, "policyqa": 40, "covidqa": 40}
 _BUCKET = 16  # batches whose windows are sorted by length together
@@ -95,7 +96,8 @@ def train(
     optimizer = _optimizer(model, recipe)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, recipe))
     model, optimizer = accelerator.prepare(model, optimizer)
-    start = _resume(out / "state.pt", model, optimizer, schedule)
+    parts = {"model": model, "optimizer": optimizer, "schedule": schedule}
+    start = resume_state(out / "state.pt", parts)
     began = time.monotonic()
     for step in range(start, recipe.steps):
         torch.manual_seed(recipe.seed * 1_000_003 + step)
@@ -110,7 +112,7 @@ def train(
         row = {"step": step + 1, "seconds": round(time.monotonic() - began, 1), "loss": round(float(loss.detach()), 4)}
         if (step + 1) % recipe.save_every == 0 or step + 1 == recipe.steps:
             row |= _validate(accelerator, model, held, recipe.windows_per_step)
-            _save(out / "state.pt", model, optimizer, schedule, step + 1)
+            save_state(out / "state.pt", parts, step + 1)
         with (out / "log.jsonl").open("a", encoding="utf-8") as log:
             log.write(json.dumps(row) + "\n")
     (out / "recipe.json").write_text(json.dumps(asdict(recipe), indent=2) + "\n", encoding="utf-8")
@@ -204,19 +206,3 @@ def _validate(accelerator: Accelerator, model: Any, held: Sequence[ReaderWindow]
         hits = out.start_logits.argmax(-1).eq(batch["start_positions"])
         right += int(hits.logical_and(out.end_logits.argmax(-1).eq(batch["end_positions"])).sum())
     return {"validation_loss": round(total / max(len(held), 1), 4), "validation_exact": right / max(len(held), 1)}
-
-
-def _save(path: Path, model: Any, optimizer: Any, schedule: Any, step: int) -> None:
-    parts = {"model": model, "optimizer": optimizer, "schedule": schedule}
-    temporary = path.with_suffix(".tmp")
-    torch.save({name: part.state_dict() for name, part in parts.items()} | {"step": step}, temporary)
-    temporary.replace(path)
-
-
-def _resume(path: Path, model: Any, optimizer: Any, schedule: Any) -> int:
-    if not path.exists():
-        return 0
-    state = torch.load(path, weights_only=True)
-    for name, part in (("model", model), ("optimizer", optimizer), ("schedule", schedule)):
-        part.load_state_dict(state[name])
-    return int(state["step"])

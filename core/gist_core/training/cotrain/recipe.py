@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from gist_core.errors import InvalidInputError
+from gist_core.records import Split
 from gist_core.selective.engine import Parts, load_parts
 from gist_core.selective.model import SelectiveModel
 from gist_core.training.cotrain.credit import LeaveOneOutCredit
@@ -104,9 +105,9 @@ def word_parts(parts: Parts) -> Parts:
     return replace(parts, model=model)
 
 
-def held_episodes(run: TextRun, frame: Frame, count: int, seed: int, side: str = "validation") -> list[Episode]:
+def held_episodes(run: TextRun, frame: Frame, count: int, seed: int, side: Split = "validation") -> list[Episode]:
     """Episodes of documents that no training has read."""
-    texts = [d.text for d in read_corpus(run.data, side)]  # type: ignore[arg-type]  # a split by name
+    texts = [d.text for d in read_corpus(run.data, side)]
     return cut_episodes(texts, frame.tokenizer, run.sizes, seed)[:count]
 
 
