@@ -14,11 +14,11 @@ from gist_core.passage import Span
 from gist_core.selective.engine import load_parts
 from gist_core.selective.signals import units_of
 from gist_core.training.cotrain.controls import head, in_order, tail
-from gist_core.training.cotrain.credit import Drawn, GroupCredit, LeaveOneOutCredit, _together
+from gist_core.training.cotrain.credit import Drawn, GroupCredit, chances
 from gist_core.training.cotrain.episodes import Episode
 from gist_core.training.cotrain.gists import gist_text, random_mask, runs
 from gist_core.training.cotrain.objective import SelectiveObjective, _fitting, price_change
-from gist_core.training.cotrain.policy import SelectivePolicy, UnitScores, keep_logits
+from gist_core.training.cotrain.policy import SelectivePolicy, UnitScores
 from gist_core.training.cotrain.recipe import word_parts
 from gist_core.training.cotrain.scoring import Frame
 from tests.helpers.tiny import save_tiny
@@ -48,50 +48,16 @@ def _learn(credit, steps, rate, *, price=0.0, fragment_price=0.0):
     scores = torch.zeros(sum(map(len, units)), requires_grad=True)
     owner = torch.tensor([b for b, own in enumerate(units) for _ in own])
     optimizer = torch.optim.Adam([scores], lr=rate)
-    tokens = [torch.ones(len(own)) for own in units]
     for step in range(steps):
         rngs = [np.random.default_rng([step, b]) for b in range(len(units))]
-        drawn = Drawn(UnitScores(scores, owner, units), tokens, price, [], rngs, fragment_price)
-        for logits, rng in zip(drawn.logits(), rngs, strict=True):
-            chance = torch.sigmoid(logits.detach()).numpy()
-            drawn.masks.append([credit.coins(rng, len(chance)) < chance for _ in range(credit.samples)])
+        found = UnitScores(scores, owner, units)
+        masks = [credit.masks(rng, chances(own, price)) for own, rng in zip(found.split(), rngs, strict=True)]
+        drawn = Drawn(found, price, masks, fragment_price)
         optimizer.zero_grad()
         credit.loss(drawn, AddingJudge()).backward()
         optimizer.step()
     words = [w for c in CONTEXTS for w in c.split()]
     return dict(zip(words, scores.detach().tolist(), strict=True)), scores.grad
-
-
-def test_leaving_one_out_finds_the_worth_of_every_word():
-    found, _ = _learn(LeaveOneOutCredit(temperature=0.01), steps=250, rate=0.1)
-    for word, score in found.items():
-        assert score == pytest.approx(WORTH[word] / 0.01, abs=0.1), word
-
-
-def test_leaving_one_out_moves_scores_towards_their_worth_from_the_first_step():
-    _, gradient = _learn(LeaveOneOutCredit(), steps=1, rate=0.1)
-    worth = torch.tensor([WORTH[w] for c in CONTEXTS for w in c.split()])
-    assert torch.equal(gradient.sign(), -worth.sign())
-
-
-def test_a_price_sets_the_rate_and_leaves_the_scores_alone():
-    free, _ = _learn(LeaveOneOutCredit(), steps=250, rate=0.1)
-    dear, _ = _learn(LeaveOneOutCredit(), steps=250, rate=0.1, price=4.0)
-    assert dear == pytest.approx(free, abs=0.2)
-    scores, tokens = torch.tensor([5.0, -2.0]), torch.tensor([1.0, 3.0])
-    assert torch.equal(keep_logits(scores, tokens, 2.0), torch.tensor([3.0, -8.0]))
-
-
-def test_with_fewer_flips_than_words_the_worth_is_found_too():
-    found, _ = _learn(LeaveOneOutCredit(flips=2, samples=2), steps=400, rate=0.1)
-    for word, score in found.items():
-        assert score == pytest.approx(WORTH[word] / 0.01, abs=0.3), word
-
-
-def test_worth_beyond_the_limit_does_not_run_away():
-    found, _ = _learn(LeaveOneOutCredit(temperature=0.001), steps=300, rate=0.2)
-    assert found["gold"] == pytest.approx(12, abs=0.2)
-    assert found["noise"] == pytest.approx(-12, abs=0.2)
 
 
 def test_groups_raise_the_words_that_are_worth_something():
@@ -101,20 +67,25 @@ def test_groups_raise_the_words_that_are_worth_something():
     assert max(abs(found["of"]), abs(found["the"])) < found["peace"]
 
 
-@pytest.mark.parametrize("credit", [LeaveOneOutCredit(), GroupCredit()])
-def test_a_word_is_kept_as_often_as_its_chance_says(credit):
-    coins = np.array([credit.coins(np.random.default_rng(n), 12) for n in range(3_000)])
-    for chance in (0.1, 0.5, 0.9):
-        assert (coins < chance).mean(axis=0) == pytest.approx(np.full(12, chance), abs=0.04)
-    alike = (coins[:, 1:] == coins[:, :-1]).mean()
-    assert alike == 0 if isinstance(credit, GroupCredit) else 0.6 < alike < 0.9
+@pytest.mark.parametrize("chance", [0.1, 0.5, 0.9])
+def test_a_word_is_kept_as_often_as_its_chance_says(chance):
+    masks = GroupCredit(samples=3_000).masks(np.random.default_rng(7), np.full(12, chance))
+    assert np.mean(masks, axis=0) == pytest.approx(np.full(12, chance), abs=0.04)
+
+
+def test_a_price_lowers_every_chance_and_keeps_the_order():
+    scores = torch.tensor([5.0, -2.0, 0.0])
+    free, dear = chances(scores, 0.0), chances(scores, 2.0)
+    assert (dear < free).all()
+    assert np.argsort(dear).tolist() == np.argsort(free).tolist() == [1, 2, 0]
+    assert dear == pytest.approx(torch.sigmoid(torch.tensor([3.0, -4.0, -2.0])).numpy())
 
 
 def test_equal_gists_teach_nothing_but_the_decay():
     units = [_spans(c) for c in CONTEXTS]
     scores = torch.tensor([1.0, -1.0, 2.0, 0.0, 1.0, 1.0, 0.0, -2.0], requires_grad=True)
     masks = [[np.ones(4, dtype=np.bool_)] * 4] * 2
-    drawn = Drawn(UnitScores(scores, torch.zeros(8), units), [torch.ones(4)] * 2, 0.0, masks, [])
+    drawn = Drawn(UnitScores(scores, torch.zeros(8), units), 0.0, masks)
     GroupCredit(samples=4).loss(drawn, AddingJudge()).backward()
     assert torch.equal(scores.grad.sign(), scores.detach().sign())  # going down the gradient brings all nearer to zero
 
@@ -122,8 +93,10 @@ def test_equal_gists_teach_nothing_but_the_decay():
 def test_a_gist_in_pieces_is_worth_less():
     units = [_spans(c) for c in CONTEXTS]
     pieces, whole = np.array([True, False, True, False]), np.array([True, True, False, False])
-    drawn = Drawn(UnitScores(torch.zeros(8), torch.zeros(8), units), [], 0.0, [], [], fragment_price=1.0)
-    [first, second] = drawn.worth(AddingJudge(), [[pieces, whole], [whole]])
+    drawn = Drawn(
+        UnitScores(torch.zeros(8), torch.zeros(8), units), 0.0, [[pieces, whole], [whole]], fragment_price=1.0
+    )
+    [first, second] = drawn.worth(AddingJudge())
     assert first.tolist() == pytest.approx([-0.03 - 2 / 4, 0.05 - 1 / 4])
     assert second.tolist() == pytest.approx([0.08 - 1 / 4])
 
@@ -205,7 +178,7 @@ def contexts():
 def test_the_best_gist_holds_to_its_rate(tmp_path, contexts, rate):
     frame = Frame(speech_tokenizer(), "\n\n")
     policy = SelectivePolicy(word_parts(load_parts(save_tiny(tmp_path / "tiny"))), whole=False)
-    objective = SelectiveObjective(policy, frame, LeaveOneOutCredit())
+    objective = SelectiveObjective(policy, frame, GroupCredit())
     for context, gist in zip(contexts, objective.best(contexts, rate), strict=True):
         assert len(frame.ids(gist)) <= rate * len(frame.ids(context))
         words = iter(context.split())
@@ -223,11 +196,3 @@ def test_controls_hold_to_their_room(contexts, room):
 def test_a_gist_is_rendered_as_a_compressor_renders_it():
     mask = np.array([True, False, True, True])
     assert gist_text("the moon\nnoise decade", _spans("the moon\nnoise decade"), mask) == "the\nnoise decade"
-
-
-def test_words_left_out_together_share_their_credit():
-    found, _ = _learn(LeaveOneOutCredit(words=2, temperature=0.01), steps=400, rate=0.1)
-    assert found["gold"] > 1
-    assert found["noise"] < found["moon"]
-    places = [_together(np.array([True, True, False, False, False]), at, 2) for at in (0, 1, 4)]
-    assert places == [slice(0, 2), slice(1, 2), slice(4, 5)]

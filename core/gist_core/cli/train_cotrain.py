@@ -39,7 +39,7 @@ def cotrain(
     ] = None,
     steps: Annotated[int, typer.Option(min=1, help="Steps of policy and generator together.")] = 300,
     warm_steps: Annotated[int, typer.Option(min=0, help="Steps of the generator alone before them.")] = 60,
-    imitation_steps: Annotated[int, typer.Option(min=0, help="Steps of a generative policy's warm start.")] = 200,
+    imitation_steps: Annotated[int, typer.Option(min=0, help="Steps of the policy's warm start.")] = 200,
     anneal: Annotated[
         float, typer.Option(min=0, max=1, help="Share of the steps in which gists shrink from half of the context.")
     ] = 0.2,

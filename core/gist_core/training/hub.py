@@ -66,6 +66,10 @@ class WithoutAdapters(torch.nn.Module):
         super().__init__()
         self._adapted = (adapted,)  # in a tuple, so that its parameters are not counted twice
 
+    def get_input_embeddings(self) -> Any:
+        """As the model's own."""
+        return self._adapted[0].get_input_embeddings()
+
     def forward(self, **inputs: Any) -> Any:
         """As the model's own."""
         with self._adapted[0].disable_adapter():

@@ -18,7 +18,7 @@ from gist_core.compressor import TextCompressor
 from gist_core.passage import Passage, Span
 from gist_core.segment import segments
 from gist_core.selective.signals import units_of
-from gist_core.training.cotrain.gists import fitted
+from gist_core.training.cotrain.gists import fitted, unit_means
 from gist_core.training.cotrain.scoring import Frame
 
 Gister = Callable[[str, int], str]
@@ -72,11 +72,8 @@ def surprising_words(frame: Frame, model: Any) -> Gister:
     """Words whose tokens the frozen model finds least likely where they stand, by the mean over a word's tokens."""
 
     def order(text: str, units: Sequence[Span]) -> Iterable[int]:
-        values, starts = _surprisal(frame, model, text)
-        unit = np.searchsorted([u.start for u in units], starts, side="right") - 1
-        total = np.bincount(np.maximum(unit, 0), weights=values, minlength=len(units))
-        count = np.bincount(np.maximum(unit, 0), minlength=len(units))
-        ranked: list[int] = np.argsort(-total / np.maximum(count, 1), kind="stable").tolist()
+        means = unit_means(units, frame.starts(text), _surprisal(frame, model, text))
+        ranked: list[int] = np.argsort(-means, kind="stable").tolist()
         return ranked
 
     return in_order(frame, order)
@@ -117,15 +114,13 @@ def compressed(compressor: TextCompressor, frame: Frame) -> Gister:
 
 
 @torch.no_grad()
-def _surprisal(frame: Frame, model: Any, text: str) -> tuple[np.ndarray, np.ndarray]:
-    """(N,) nats of each token of the text, and where it starts."""
-    found = frame.tokenizer(text, add_special_tokens=False, split_special_tokens=True, return_offsets_mapping=True)
+def _surprisal(frame: Frame, model: Any, text: str) -> np.ndarray:
+    """(N,) nats of each token of the text."""
     device = next(model.parameters()).device
-    ids = torch.tensor([[frame.start, *found["input_ids"]]], device=device)
+    ids = torch.tensor([[frame.start, *frame.ids(text)]], device=device)
     log_probs = torch.log_softmax(model(input_ids=ids).logits[0, :-1].float(), dim=-1)
-    values = -log_probs.gather(-1, ids[0, 1:, None]).squeeze(-1)
-    starts = [a + (len(text[a:b]) - len(text[a:b].lstrip())) for a, b in found["offset_mapping"]]
-    return values.cpu().numpy(), np.array(starts)
+    values: np.ndarray = -log_probs.gather(-1, ids[0, 1:, None]).squeeze(-1).cpu().numpy()
+    return values
 
 
 def _words(text: str) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from math import log
 from pathlib import Path
 
 import numpy as np
@@ -31,15 +30,10 @@ def keep_only() -> Fusion:
     )
 
 
-def export_policy(parts: Parts, price: float, folder: Path, name: str, version: str) -> None:
-    """Write the checkpoint.
-
-    Words are ranked by ``score - exponent * ln(tokens)``; the exponent is such that the second token of a word costs
-    what the policy's price made it cost.
-    """
-    exponent = max(0.0, price / log(2))
+def export_policy(parts: Parts, folder: Path, name: str, version: str) -> None:
+    """Write the checkpoint: its scores are of words' gains per token already, so their lengths play no other part."""
     modes = ("query", "free")
-    saved = replace(parts, fusions={m: keep_only() for m in modes}, length_exponent=dict.fromkeys(modes, exponent))
+    saved = replace(parts, fusions={m: keep_only() for m in modes}, length_exponent=dict.fromkeys(modes, 0.0))
     save_parts(folder, saved, name, version, int8=False)
 
 

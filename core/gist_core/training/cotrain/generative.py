@@ -10,13 +10,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gist_core.generative.guard import Source
 from gist_core.training.cotrain.episodes import Episode
 from gist_core.training.cotrain.judge import Judge
 from gist_core.training.cotrain.objective import Outcome, price_change
 from gist_core.training.cotrain.writer import Writer, Written, next_log_probs
 from gist_core.training.rewards import advantages, length_cost, masked_mean, reward
 
+_INVENTED = 0.1  # what a value that the context lacks costs, as a share of what the whole context gains
 _ROOM = 2.5  # how much longer than asked a sampled gist may become before it is cut off
+
+
+def invention_cost(judge: Judge, gists: Sequence[str], owners: Sequence[int]) -> Tensor:
+    """(N,) what the values cost, in nats per token of F, that a gist has and the guard does not find in its context."""
+    sources = [Source(e.context) for e in judge.episodes]
+    found = [len(sources[owner].unfounded(gist)) for gist, owner in zip(gists, owners, strict=True)]
+    return _INVENTED * judge.kl_local[list(owners)] * judge.kl_local.new_tensor(found)
 
 
 class GenerativeObjective:
@@ -24,7 +33,8 @@ class GenerativeObjective:
 
     The score-function gradient with the group's mean as baseline and its deviation as scale (GRPO, arXiv 2402.03300;
     one update for each sample, so no ratio to clip), and a leash: the KL, over all tokens, to the policy it started
-    from. ``prices`` are in nats per token of F for a gist as long as its context.
+    from. A value that the guard would cut costs something too: that nobody asks for it is no reason to invent it.
+    ``prices`` are in nats per token of F for a gist as long as its context.
 
     Args:
         policy: Writes.
@@ -49,18 +59,20 @@ class GenerativeObjective:
     ) -> Outcome:
         """As ``Objective.draw``; chance is seeded by the first episode's generator."""
         torch.manual_seed(int(rngs[0].integers(2**31)))
-        contexts = [e.context for e in episodes for _ in range(self.samples)]
         owners = [i for i in range(len(episodes)) for _ in range(self.samples)]
-        whole = torch.tensor([float(len(ids)) for ids in self.policy.frame.many([e.context for e in episodes])])
+        contexts = [episodes[i].context for i in owners]
+        whole = torch.tensor([float(len(ids)) for ids in self.policy.frame.many([e.context for e in episodes])])[owners]
         written = self.policy.write(contexts, int(_ROOM * asked * float(whole.max())) + 1, sample=True)
         sizes = torch.tensor([float(len(ids)) for ids in self.policy.frame.many(written.texts)])
         gained = judge.gains(written.texts, owners)
-        cost = length_cost(sizes, whole[owners], self.prices.get(asked, 0.0)).to(gained)
-        scale = float(gained.abs().mean())
-        loss, entropy = self._loss(written, reward(gained, cost).view(len(episodes), self.samples))
+        price = self.prices.get(asked, 0.0)
+        rewards = reward(
+            gained, length_cost(sizes, whole, price).to(gained) + invention_cost(judge, written.texts, owners)
+        )
+        loss, entropy = self._loss(written, rewards.view(len(episodes), self.samples))
         texts = [written.texts[i * self.samples : (i + 1) * self.samples] for i in range(len(episodes))]
-        rates = (sizes / whole[owners]).view(len(episodes), self.samples).mean(dim=1)
-        return Outcome(loss, texts, rates.tolist(), entropy, scale)
+        rates = (sizes / whole).view(len(episodes), self.samples).mean(dim=1)
+        return Outcome(loss, texts, rates.tolist(), entropy, float(gained.abs().mean()))
 
     def _loss(self, written: Written, rewards: Tensor) -> tuple[Tensor, float]:
         log_probs = self.policy(written)

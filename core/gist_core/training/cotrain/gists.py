@@ -34,6 +34,13 @@ def fitted(context: str, units: Sequence[Span], chosen: Sequence[int], room: int
     return gist_text(context, units, mask)
 
 
+def unit_means(units: Sequence[Span], starts: NDArray[np.int64], values: NDArray[np.float32]) -> NDArray[np.float64]:
+    """(N,) values of tokens that begin at ``starts`` -> (U,) means over units; 0 for a unit without tokens."""
+    unit = np.maximum(np.searchsorted([u.start for u in units], starts, side="right") - 1, 0)
+    count = np.bincount(unit, minlength=len(units))
+    return np.bincount(unit, weights=values, minlength=len(units)) / np.maximum(count, 1)
+
+
 def runs(mask: Mask) -> int:
     """Into how many stretches of neighbouring units a gist falls: the fewer, the better it reads."""
     return int(mask[0]) + int((mask[1:] & ~mask[:-1]).sum()) if len(mask) else 0

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from gist_core.passage import Span
-from gist_core.training.cotrain.credit import Credit, Drawn
+from gist_core.training.cotrain.credit import Drawn, GroupCredit, chances
 from gist_core.training.cotrain.episodes import Episode
 from gist_core.training.cotrain.gists import fitted, gist_text
 from gist_core.training.cotrain.judge import Judge
-from gist_core.training.cotrain.policy import SelectivePolicy, UnitScores, keep_logits
+from gist_core.training.cotrain.policy import SelectivePolicy, UnitScores
 from gist_core.training.cotrain.scoring import Frame
 
 _PRICE_STEP = 0.4
@@ -78,12 +78,12 @@ class SelectiveObjective:
     Args:
         policy: Scores the words.
         frame: Counts in the generator's tokens.
-        credit: The estimator.
+        credit: What the gains say of the words.
         fragment_price: What falling into pieces costs, in nats per token of F for a gist whose every word stands
             alone: more than 0 for a generator that is frozen and must find the gist readable.
     """
 
-    def __init__(self, policy: SelectivePolicy, frame: Frame, credit: Credit, fragment_price: float = 0.0) -> None:
+    def __init__(self, policy: SelectivePolicy, frame: Frame, credit: GroupCredit, fragment_price: float = 0.0) -> None:
         self._policy, self.frame, self.credit = policy, frame, credit
         self.fragment_price = fragment_price
         self.prices: dict[float, float] = {}
@@ -100,28 +100,25 @@ class SelectiveObjective:
         contexts = [e.context for e in episodes]
         self.prices.setdefault(asked, 0.0)
         scores: UnitScores = self.policy(contexts)
-        tokens = self._tokens(contexts, scores.units)
-        drawn = Drawn(scores, tokens, self._price(asked), [], rngs, self.fragment_price)
-        chances = [torch.sigmoid(x.detach()).cpu().numpy() for x in drawn.logits()]
-        drawn.masks.extend(
-            [self.credit.coins(rng, len(p)) < p for _ in range(self.credit.samples)]
-            for p, rng in zip(chances, rngs, strict=True)
-        )
+        price = self._price(asked)
+        keep = [chances(own, price) for own in scores.split()]
+        masks = [self.credit.masks(rng, p) for rng, p in zip(rngs, keep, strict=True)]
+        drawn = Drawn(scores, price, masks, self.fragment_price)
         gists = [
             [gist_text(c, units, mask) for mask in masks]
             for c, units, masks in zip(contexts, scores.units, drawn.masks, strict=True)
         ]
-        return Outcome(self.credit.loss(drawn, judge), gists, _rates(self.frame, contexts, gists), _entropy(chances))
+        return Outcome(self.credit.loss(drawn, judge), gists, _rates(self.frame, contexts, gists), _entropy(keep))
 
     @torch.no_grad()
     def best(self, contexts: Sequence[str], rate: float) -> list[str]:
-        """As ``Objective.best``: the words of the highest keep logits that fit together."""
+        """As ``Objective.best``: the words of the highest scores that fit together."""
         scores: UnitScores = self.policy(contexts)
         tokens = self._tokens(contexts, scores.units)
         found = []
         for context, units, s, t in zip(contexts, scores.units, scores.split(), tokens, strict=True):
             room = int(rate * len(self.frame.ids(context)))
-            chosen = _fitting(keep_logits(s, t, self._price(rate)).cpu().numpy(), t.cpu().numpy(), room)
+            chosen = _fitting(s.cpu().numpy(), t.cpu().numpy(), room)
             found.append(fitted(context, units, chosen, room, lambda text: len(self.frame.ids(text))))
         return found
 
@@ -130,10 +127,8 @@ class SelectiveObjective:
         """Mean rate of one sampled gist of each context, at the price of the rate ``asked``."""
         scores: UnitScores = self.policy(contexts)
         gists = []
-        rows = zip(contexts, scores.units, scores.split(), self._tokens(contexts, scores.units), rngs, strict=True)
-        for context, units, s, t, rng in rows:
-            chance = torch.sigmoid(keep_logits(s, t, self._price(asked))).cpu().numpy()
-            gists.append([gist_text(context, units, self.credit.coins(rng, len(chance)) < chance)])
+        for context, units, s, rng in zip(contexts, scores.units, scores.split(), rngs, strict=True):
+            gists.append([gist_text(context, units, self.credit.masks(rng, chances(s, self._price(asked)))[0])])
         return float(np.mean(_rates(self.frame, contexts, gists)))
 
     def settle(self, asked: float, found: float, target: float, gained: float) -> None:
@@ -144,7 +139,7 @@ class SelectiveObjective:
         """As ``Objective.export``."""
         from gist_core.training.cotrain.export import export_policy
 
-        export_policy(self.policy.parts, float(np.median([*self.prices.values()] or [0.0])), folder, name, version)
+        export_policy(self.policy.parts, folder, name, version)
 
     def _price(self, rate: float) -> float:
         """Of the nearest rate that was asked for; nothing before the first."""
@@ -191,6 +186,6 @@ def _rates(frame: Frame, contexts: Sequence[str], gists: Sequence[Sequence[str]]
     return [sum(map(len, frame.many(own))) / len(own) / n for own, n in zip(gists, whole, strict=True)]
 
 
-def _entropy(chances: Sequence[np.ndarray]) -> float:
-    p = np.clip(np.concatenate(chances), 1e-6, 1 - 1e-6)
+def _entropy(keep: Sequence[np.ndarray]) -> float:
+    p = np.clip(np.concatenate(keep), 1e-6, 1 - 1e-6)
     return float(-(p * np.log(p) + (1 - p) * np.log1p(-p)).mean())

@@ -1,8 +1,9 @@
 """The selective policy: an encoder scores every word of C, and each is kept or not by a coin of its own.
 
-A word is kept with probability sigma(score - price * tokens), which is what maximises expected gain less the price of
-length plus entropy when the score is the word's gain over the temperature. So the price alone sets the rate, at once
-and for any rate, and the scores need not be learned anew when it moves.
+A word is kept with probability sigma(score - price). That maximises expected gain less the price of length plus the
+entropy of each word's coin times its tokens, when the score is the word's gain per token over the temperature. So the
+price alone sets the rate, at once and for any rate, the scores need not be learned anew when it moves, and their order
+is the one in which words should fill a budget of tokens.
 """
 
 from __future__ import annotations
@@ -53,6 +54,10 @@ class SelectivePolicy(nn.Module):
         for name, parameter in self.model.named_parameters():
             parameter.requires_grad_(name.split(".")[0] in trained)
 
+    def trained(self) -> list[nn.Parameter]:
+        """What training changes."""
+        return [p for p in self.parameters() if p.requires_grad]
+
     def forward(self, contexts: Sequence[str]) -> UnitScores:
         """Score every unit of every context."""
         prepared = prepare(contexts, None, self.parts.tokenizer, self.model.config)
@@ -83,8 +88,3 @@ class SelectivePolicy(nn.Module):
             for row, values, inside in zip(rows, logits, real, strict=True):
                 found[row] = values[inside].float()
         return torch.cat(found) if found else torch.zeros(0, device=place)
-
-
-def keep_logits(scores: Tensor, tokens: Tensor, price: float) -> Tensor:
-    """(U,) scores and sizes in tokens of the generator -> (U,) logits of keeping a unit."""
-    return scores - price * tokens

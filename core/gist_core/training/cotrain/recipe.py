@@ -14,29 +14,29 @@ from gist_core.errors import InvalidInputError
 from gist_core.records import Split
 from gist_core.selective.engine import Parts, load_parts
 from gist_core.selective.model import SelectiveModel
-from gist_core.training.cotrain.credit import LeaveOneOutCredit
+from gist_core.training.cotrain.credit import GroupCredit
 from gist_core.training.cotrain.curves import write_curves
 from gist_core.training.cotrain.episodes import Episode, EpisodeSizes, cut_episodes
 from gist_core.training.cotrain.generative import GenerativeObjective
-from gist_core.training.cotrain.imitate import imitate
-from gist_core.training.cotrain.judge import start_judge
+from gist_core.training.cotrain.imitate import gists_loss, imitate
 from gist_core.training.cotrain.loop import Draw, Players, cotrain
 from gist_core.training.cotrain.objective import Objective, SelectiveObjective
 from gist_core.training.cotrain.policy import SelectivePolicy
+from gist_core.training.cotrain.saliency import saliency_loss
 from gist_core.training.cotrain.scoring import Frame
 from gist_core.training.cotrain.settings import CotrainSettings
 from gist_core.training.cotrain.writer import Writer
 from gist_core.training.hub import load_causal, merged, teacher_and_learner, with_lora
 from gist_core.training.lm.bpe import GIST
 from gist_core.training.lm.corpus import read_corpus
+from gist_core.training.lm.optimizers import optimizers
 from gist_core.training.lm.windows import drawn
 
 SEPARATOR = "\n\n"
 CHECKPOINT, GENERATOR = "checkpoint", "generator"
 INSTRUCTION = "Write down, as briefly as you can, what one must know of this text to predict what follows.\n\n"
 BEHIND = "\n\nBriefly:"
-_FLIPS, _TOGETHER = 8, 6  # places of a gist, and words of each, that are left out: a word of prose alone changes little
-_TEMPERATURE = 0.005  # of a credit, as a share of what the whole context gains
+_FRAME = 2  # [CLS] and [SEP] of a window
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,8 @@ class TextRun:
         start: Folder of the selective checkpoint that a selective policy starts from and a generative one imitates.
         sizes: Tokens of C, L and F.
         lora: Train adapters instead of whole models.
-        imitation_steps: Of the generative policy's warm start.
+        imitation_steps: Of the policy's warm start: a selective one imitates where the teacher looks, a generative one
+            the gists of the start.
         held: Held-out episodes of the validations.
     """
 
@@ -69,9 +70,15 @@ def cotrain_selective(run: TextRun, settings: CotrainSettings, out: Path, name: 
         CheckpointError: The base or the start cannot be loaded.
         InvalidInputError: The corpus holds no text of an episode's length on one of its sides.
     """
-    players, draw, held = _players(run, settings, lambda frame, _, worth: _selective(run, frame, settings, worth))
-    cotrain(players, draw, held, settings, out)
-    return _finish(players, run, settings, out, name, version)
+
+    def objective(cast: _Cast) -> Objective:
+        keep = _selective(run, cast.frame, settings)
+        found = torch.optim.AdamW(keep.policy.trained(), lr=settings.policy_rate, betas=(0.9, 0.95), weight_decay=0.0)
+        loss = saliency_loss(keep.policy, cast.teacher, cast.frame)
+        imitate(keep.policy, (found,), loss, cast.draw, run.imitation_steps, out)
+        return keep
+
+    return _cotrained(run, settings, objective, out, name, version)
 
 
 def cotrain_generative(run: TextRun, settings: CotrainSettings, out: Path, name: str, version: str) -> Path:
@@ -87,20 +94,24 @@ def cotrain_generative(run: TextRun, settings: CotrainSettings, out: Path, name:
     (rate,) = settings.rates
     settings = replace(settings, anneal=0.0)  # the imitation leaves the policy at the asked rate
 
-    def objective(frame: Frame, draw: Draw, worth: float) -> Objective:
-        keep, writer = _selective(run, frame, settings, worth), _writer(run, frame)
+    def objective(cast: _Cast) -> Objective:
+        keep, writer = _selective(run, cast.frame, settings), _writer(run, cast.frame)
         keep.policy.to(next(writer.parameters()).device)
-        imitate(writer, lambda c: keep.best(c, rate), draw, run.imitation_steps, settings.policy_rate, out)
+        found = optimizers(writer, matrices=4 * settings.policy_rate, rest=settings.policy_rate, weight_decay=0.0)
+        loss = gists_loss(writer, lambda contexts: keep.best(contexts, rate))
+        imitate(writer, found, loss, cast.draw, run.imitation_steps, out)
         return GenerativeObjective(writer, rate)
 
-    players, draw, held = _players(run, settings, objective)
-    cotrain(players, draw, held, settings, out)
-    return _finish(players, run, settings, out, name, version)
+    return _cotrained(run, settings, objective, out, name, version)
 
 
 def word_parts(parts: Parts) -> Parts:
-    """The same weights as a model that chooses among words."""
-    model = SelectiveModel(replace(parts.model.config, granularity="word"))
+    """The same weights as a model that chooses among words, in windows as long as its positions allow.
+
+    What a word is worth hangs on how far from the end it stands, and only a window that holds all of C can tell.
+    """
+    config = parts.model.config
+    model = SelectiveModel(replace(config, granularity="word", window_tokens=config.max_positions - _FRAME))
     model.load_state_dict(parts.model.state_dict())
     return replace(parts, model=model)
 
@@ -111,9 +122,23 @@ def held_episodes(run: TextRun, frame: Frame, count: int, seed: int, side: Split
     return cut_episodes(texts, frame.tokenizer, run.sizes, seed)[:count]
 
 
-def _players(
-    run: TextRun, settings: CotrainSettings, objective: Callable[[Frame, Draw, float], Objective]
-) -> tuple[Players, Draw, list[Episode]]:
+@dataclass(frozen=True, slots=True)
+class _Cast:
+    """Who is there before the policy is: what its warm start needs."""
+
+    teacher: Any
+    frame: Frame
+    draw: Draw
+
+
+def _cotrained(
+    run: TextRun,
+    settings: CotrainSettings,
+    objective: Callable[[_Cast], Objective],
+    out: Path,
+    name: str,
+    version: str,
+) -> Path:
     torch.manual_seed(settings.seed)
     base, tokenizer = load_causal(run.base)
     frame = Frame(tokenizer, SEPARATOR)
@@ -129,20 +154,14 @@ def _players(
         return [episodes[i] for i in drawn(len(episodes), settings.batch, settings.seed, step)]
 
     teacher, generator = teacher_and_learner(base, lora=run.lora)
-    policy = objective(frame, draw, _worth(teacher, generator, frame, held))
-    return Players(teacher, generator, policy, frame), draw, held
+    players = Players(teacher, generator, objective(_Cast(teacher, frame, draw)), frame)
+    cotrain(players, draw, held, settings, out)
+    return _finish(players, run, settings, out, name, version)
 
 
-def _worth(teacher: Any, generator: Any, frame: Frame, held: Sequence[Episode]) -> float:
-    """What the whole context gains before anything is trained: KL(teacher || itself without it), per token of F."""
-    found = [start_judge(teacher, generator, frame, [episode]).kl_local for episode in held]
-    return max(1e-6, float(torch.cat(found).mean()))
-
-
-def _selective(run: TextRun, frame: Frame, settings: CotrainSettings, worth: float) -> SelectiveObjective:
+def _selective(run: TextRun, frame: Frame, settings: CotrainSettings) -> SelectiveObjective:
     policy = SelectivePolicy(word_parts(load_parts(run.start)), whole=False)
-    credit = LeaveOneOutCredit(flips=_FLIPS, words=_TOGETHER, temperature=_TEMPERATURE * worth)
-    return SelectiveObjective(policy, frame, credit, settings.fragment_price)
+    return SelectiveObjective(policy, frame, GroupCredit(), settings.fragment_price)
 
 
 def _writer(run: TextRun, frame: Frame) -> Writer:

@@ -10,7 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from gist_core.training.cotrain.episodes import Episode
@@ -36,6 +38,12 @@ class Frame:
             "input_ids"
         ]
         return found
+
+    def starts(self, text: str) -> NDArray[np.int64]:
+        """(N,) where in the text each token of ``ids(text)`` begins, the blanks before it left out."""
+        found = self.tokenizer(text, add_special_tokens=False, split_special_tokens=True, return_offsets_mapping=True)
+        spans = found["offset_mapping"]
+        return np.array([b - len(text[a:b].lstrip()) for a, b in spans], dtype=np.int64)
 
     @property
     def start(self) -> int:
@@ -70,13 +78,15 @@ class FrameBatch:
         return FrameBatch(*(t.to(device) for t in (self.ids, self.mask, self.target, self.real)))
 
 
-def future_log_probs(model: Any, batch: FrameBatch) -> Tensor:
-    """(B, T, V) log-probabilities in float32 of every token that could stand at each place of F."""
+def future_log_probs(model: Any, batch: FrameBatch, embedded: Tensor | None = None) -> Tensor:
+    """(B, T, V) log-probabilities in float32 of every token that could stand at each place of F.
+
+    ``embedded`` (B, P + T, H), if given, is read in place of the tokens' embeddings.
+    """
     positions = (batch.mask.cumsum(dim=1) - 1).clamp(min=0)
     keep = batch.target.shape[1] + 1
-    logits = model(
-        input_ids=batch.ids, attention_mask=batch.mask.long(), position_ids=positions, logits_to_keep=keep
-    ).logits
+    read = {"input_ids": batch.ids} if embedded is None else {"inputs_embeds": embedded}
+    logits = model(**read, attention_mask=batch.mask.long(), position_ids=positions, logits_to_keep=keep).logits
     return torch.log_softmax(logits[:, :-1].float(), dim=-1)
 
 

@@ -23,11 +23,11 @@ from gist_core.selective.config import SelectiveConfig
 from gist_core.selective.engine import Parts
 from gist_core.selective.model import SelectiveModel
 from gist_core.training.cotrain.controls import Gister, compressed, random_words
-from gist_core.training.cotrain.credit import Credit, LeaveOneOutCredit
+from gist_core.training.cotrain.credit import GroupCredit
 from gist_core.training.cotrain.curves import write_curves
 from gist_core.training.cotrain.episodes import Episode
 from gist_core.training.cotrain.generative import GenerativeObjective
-from gist_core.training.cotrain.imitate import imitate
+from gist_core.training.cotrain.imitate import gists_loss, imitate
 from gist_core.training.cotrain.judge import start_judge
 from gist_core.training.cotrain.loop import Players, cotrain
 from gist_core.training.cotrain.objective import SelectiveObjective, settle_prices
@@ -47,6 +47,7 @@ from gist_core.training.cotrain.world import (
 from gist_core.training.cotrain.world_lm import WorldLmRecipe, train_world_lm
 from gist_core.training.cotrain.writer import Writer
 from gist_core.training.lm.bpe import GIST
+from gist_core.training.lm.optimizers import optimizers
 
 RATES = (0.05, 0.095, 0.2)
 _SETTLING = 30  # steps in which the prices come to rest on the finished scores
@@ -80,7 +81,6 @@ class WorldRun:
     writer_steps: int = 60
     imitation_steps: int = 200
     tested: int = 200
-    credit: Credit = field(default_factory=lambda: LeaveOneOutCredit(flips=12))
 
     def settings(self) -> CotrainSettings:
         """Of the selective policy's co-training."""
@@ -152,7 +152,9 @@ def run_world(run: WorldRun, out: Path, lm: Path) -> dict[str, Any]:
     result: dict[str, Any] = {"seed": run.seed, "asked": _asked(policy, run.fixed(_TEST_SEED, run.tested))}
     if run.writer_steps:
         writer = Writer(copy.deepcopy(teacher).requires_grad_(True), frame, "", GIST, run.sizes.context)  # noqa: FBT003 - torch's own signature
-        imitate(writer, lambda c: policy.best(c, RATES[1]), run.draw, run.imitation_steps, 2e-3, out / "generative")
+        found = optimizers(writer, matrices=8e-3, rest=2e-3, weight_decay=0.0)
+        loss = gists_loss(writer, lambda contexts: policy.best(contexts, RATES[1]))
+        imitate(writer, found, loss, run.draw, run.imitation_steps, out / "generative")
         written, reader = GenerativeObjective(writer, RATES[1]), copy.deepcopy(generator)
         _train(run, Players(teacher, reader, written, frame), run.writer_settings(), out / "generative")
         makers["generative, before the guard"] = lambda text, _: written.best([text], RATES[1])[0]
@@ -236,7 +238,7 @@ def _selective(run: WorldRun, frame: Frame) -> SelectiveObjective:
             torch.nn.init.normal_(parameter, std=0.05)
     model.embeddings.position.weight.data.copy_(_waves(window, config.hidden_size))
     parts = Parts(model, frame.tokenizer.backend_tokenizer, {}, {})
-    return SelectiveObjective(SelectivePolicy(parts, whole=True), frame, run.credit)
+    return SelectiveObjective(SelectivePolicy(parts, whole=True), frame, GroupCredit())
 
 
 def _waves(positions: int, width: int) -> Tensor:
