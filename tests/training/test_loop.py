@@ -274,7 +274,7 @@ def test_imitation_resumes_and_comes_nearer(tmp_path):
     def run(out, draw=_draw):
         writer = _generative().policy
         found = optimizers(writer, matrices=2e-2, rest=5e-3, weight_decay=0.0)
-        imitate(writer, found, gists_loss(writer, keep), draw, 52, out)
+        imitate(writer, found, gists_loss(writer, keep), draw, 52, 8, out)
         return writer
 
     whole = run(tmp_path / "whole")

@@ -79,7 +79,7 @@ def test_the_policy_learns_where_the_teacher_looks(tmp_path):
     loss = saliency_loss(policy, teacher, FRAME)
     before = float(loss(EPISODES).detach())
     optimizer = torch.optim.AdamW(policy.trained(), lr=3e-3, weight_decay=0.0)
-    imitate(policy, (optimizer,), loss, lambda _: EPISODES, 60, tmp_path / "run")
+    imitate(policy, (optimizer,), loss, lambda _: EPISODES, 60, 1, tmp_path / "run")
     shares = [
         unit_means(units, FRAME.starts(e.context), found.numpy())
         for e, units, found in zip(

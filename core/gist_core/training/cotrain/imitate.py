@@ -29,6 +29,7 @@ def imitate(
     loss: Loss,
     draw: Callable[[int], Sequence[Episode]],
     steps: int,
+    micro: int,
     out: Path,
 ) -> None:
     """Train in place.
@@ -36,9 +37,10 @@ def imitate(
     Args:
         learner: What is trained.
         found: Its optimizers.
-        loss: Episodes -> a scalar.
+        loss: Episodes -> a scalar, their mean.
         draw: Step number -> its episodes.
         steps: Optimiser steps.
+        micro: So many of a step's episodes are held in memory at once.
         out: Folder for ``imitation.jsonl`` and ``imitation.pt``; a run found there goes on.
     """
     out.mkdir(parents=True, exist_ok=True)
@@ -48,14 +50,19 @@ def imitate(
     parts = {"learner": learner, **{f"optimizer_{i}": optimizer for i, optimizer in enumerate(found)}}
     for step in range(resume_state(out / "imitation.pt", parts), steps):
         scale_rates(found, trapezoid(step, steps, 0.05, 0.5))
-        with accelerator.autocast():
-            value = loss(draw(step))
-        accelerator.backward(value)
+        value = 0.0
+        episodes = draw(step)
+        for at in range(0, len(episodes), micro):
+            some = episodes[at : at + micro]
+            with accelerator.autocast():
+                part = loss(some) * (len(some) / len(episodes))
+            accelerator.backward(part)
+            value += float(part.detach())
         torch.nn.utils.clip_grad_norm_(trained, 1.0)
         for optimizer in found:
             optimizer.step()
             optimizer.zero_grad()
-        append_row(out / "imitation.jsonl", {"step": step + 1, "loss": float(value.detach())})
+        append_row(out / "imitation.jsonl", {"step": step + 1, "loss": value})
         if (step + 1) % _SAVE_EVERY == 0 or step + 1 == steps:
             save_state(out / "imitation.pt", parts, step + 1)
 

@@ -36,6 +36,7 @@ SEPARATOR = "\n\n"
 CHECKPOINT, GENERATOR = "checkpoint", "generator"
 INSTRUCTION = "Write down, as briefly as you can, what one must know of this text to predict what follows.\n\n"
 BEHIND = "\n\nBriefly:"
+_QUICKER = 5  # a writer that imitates may learn so much faster than one that is rewarded
 _FRAME = 2  # [CLS] and [SEP] of a window
 
 
@@ -75,7 +76,7 @@ def cotrain_selective(run: TextRun, settings: CotrainSettings, out: Path, name: 
         keep = _selective(run, cast.frame, settings)
         found = torch.optim.AdamW(keep.policy.trained(), lr=settings.policy_rate, betas=(0.9, 0.95), weight_decay=0.0)
         loss = saliency_loss(keep.policy, cast.teacher, cast.frame)
-        imitate(keep.policy, (found,), loss, cast.draw, run.imitation_steps, out)
+        imitate(keep.policy, (found,), loss, cast.draw, run.imitation_steps, settings.micro, out)
         return keep
 
     return _cotrained(run, settings, objective, out, name, version)
@@ -97,9 +98,10 @@ def cotrain_generative(run: TextRun, settings: CotrainSettings, out: Path, name:
     def objective(cast: _Cast) -> Objective:
         keep, writer = _selective(run, cast.frame, settings), _writer(run, cast.frame)
         keep.policy.to(next(writer.parameters()).device)
-        found = optimizers(writer, matrices=4 * settings.policy_rate, rest=settings.policy_rate, weight_decay=0.0)
+        quick = _QUICKER * settings.policy_rate
+        found = optimizers(writer, matrices=4 * quick, rest=quick, weight_decay=0.0)
         loss = gists_loss(writer, lambda contexts: keep.best(contexts, rate))
-        imitate(writer, found, loss, cast.draw, run.imitation_steps, out)
+        imitate(writer, found, loss, cast.draw, run.imitation_steps, settings.micro, out)
         return GenerativeObjective(writer, rate)
 
     return _cotrained(run, settings, objective, out, name, version)

@@ -129,15 +129,18 @@ def world_tokenizer() -> PreTrainedTokenizerFast:
     )
 
 
-def world_episode(rng: random.Random, sizes: WorldSizes) -> WorldEpisode:
-    """One document: facts and rumours between sentences of filler, a neutral window, and a future that asks."""
+def world_episode(rng: random.Random, sizes: WorldSizes, *, rumours_asked: bool = False) -> WorldEpisode:
+    """One document: facts and rumours between sentences of filler, a neutral window, and a future that asks.
+
+    With ``rumours_asked`` the future asks for rumours as for facts: so that a model learns to read them.
+    """
     names = rng.sample(_NAMES, sizes.facts + sizes.rumours)
     relations = rng.sample(sorted(VALUES), sizes.facts)
     facts = tuple(Fact(r, name, rng.choice(VALUES[r])) for r, name in zip(relations, names, strict=False))
     rumours = [Fact(RUMOUR, name, rng.choice(VALUES[rng.choice(sorted(VALUES))])) for name in names[sizes.facts :]]
     stated = [*(f.text for f in facts), *(r.text for r in rumours)]
     context = _among_filler(rng, stated, sizes.context)
-    asked = rng.sample(facts, sizes.asked)
+    asked = rng.sample([*facts, *rumours] if rumours_asked else facts, sizes.asked)
     future = " ".join(f"{fact.text} ." for fact in asked)
     return WorldEpisode(Episode(context, _filler(rng, sizes.local), future), facts)
 

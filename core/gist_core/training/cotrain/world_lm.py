@@ -1,7 +1,8 @@
 """The controlled world's own language model: it reads C and L and knows what F can ask for.
 
-A curriculum: first short contexts and futures that ask for everything, from which looking a fact up is learned in two
-minutes, then contexts up to the full size. The contexts of every length in between make it a reader of gists too.
+A curriculum: first short contexts and futures that ask for everything, even for rumours, from which looking a thing up
+is learned in two minutes, then contexts up to the full size, and no rumour asked for. Without the former a writer that
+starts from this model could not copy a rumour. The contexts of every length in between make it a reader of gists too.
 """
 
 from __future__ import annotations
@@ -63,16 +64,19 @@ def curriculum(step: int, sizes: WorldSizes, recipe: WorldLmRecipe) -> Sequence[
     rng = random.Random(recipe.seed * 1_000_003 + step)
     done = step / recipe.steps
     growth = min(1.0, max(0.0, (done - recipe.short) / (recipe.grow - recipe.short)))
-    if done < recipe.short or rng.random() < 0.3:
+    short = done < recipe.short or rng.random() < 0.3
+    if short:
         facts = rng.randint(3, 6)
-        drawn = WorldSizes(4 * facts + 1 + rng.randint(0, 40), sizes.local, facts, 0, facts)
+        rumours = rng.randint(0, 1)
+        told = facts + rumours
+        drawn = WorldSizes(4 * told + 1 + rng.randint(0, 40), sizes.local, facts, rumours, told)
     else:
         least = 4 * (sizes.facts + sizes.rumours) + 1
         longest = max(least, int(least + growth * (sizes.context - least)))
         context = rng.choice([longest, rng.randint(least, longest)])
         drawn = WorldSizes(context, sizes.local, sizes.facts, sizes.rumours, sizes.asked)
     count = max(8, _TOKENS // (drawn.context + drawn.local + drawn.future))
-    return [world_episode(rng, drawn).episode for _ in range(count)]
+    return [world_episode(rng, drawn, rumours_asked=short).episode for _ in range(count)]
 
 
 def sequence_loss(model: Any, batch: FrameBatch) -> Tensor:
