@@ -79,7 +79,7 @@ def test_the_policy_learns_where_the_teacher_looks(tmp_path):
     loss = saliency_loss(policy, teacher, FRAME)
     before = float(loss(EPISODES).detach())
     optimizer = torch.optim.AdamW(policy.trained(), lr=3e-3, weight_decay=0.0)
-    imitate(policy, (optimizer,), loss, lambda _: EPISODES, 60, 1, tmp_path / "run")
+    imitate(policy, (optimizer,), loss, lambda _: EPISODES, 150, 1, tmp_path / "run")
     shares = [
         unit_means(units, FRAME.starts(e.context), found.numpy())
         for e, units, found in zip(
@@ -88,6 +88,15 @@ def test_the_policy_learns_where_the_teacher_looks(tmp_path):
     ]
     least = np.mean([-(s / s.sum() * np.log(s / s.sum())).sum() for s in shares])
     assert float(loss(EPISODES).detach()) < least + 0.2 * (before - least)
+
+
+def test_what_a_context_scores_does_not_depend_on_its_batch(tmp_path):
+    policy = _policy(tmp_path).eval()
+    contexts = ["", *(e.context for e in EPISODES), "one word more " * 40]
+    together = policy(contexts)
+    assert [len(u) for u in together.units] == [0, 10, 4, 120]
+    for context, own in zip(contexts, together.split(), strict=True):
+        assert torch.allclose(own, policy([context]).score, atol=1e-5)
 
 
 def test_means_over_units_leave_a_unit_without_tokens_at_nothing():

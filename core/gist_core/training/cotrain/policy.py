@@ -13,13 +13,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gist_core.passage import Span
 from gist_core.selective.engine import Parts
 from gist_core.selective.pooling import pool_logits
-from gist_core.selective.signals import Prepared, prepare, special_ids
-from gist_core.selective.windows import collate
+from gist_core.selective.signals import prepare, special_ids
+from gist_core.selective.windows import Windows, collate
 
 _CHUNK = 32  # windows that are run together
 
@@ -59,32 +60,43 @@ class SelectivePolicy(nn.Module):
         return [p for p in self.parameters() if p.requires_grad]
 
     def forward(self, contexts: Sequence[str]) -> UnitScores:
-        """Score every unit of every context."""
-        prepared = prepare(contexts, None, self.parts.tokenizer, self.model.config)
-        units = [[s.span for s in found] for found in prepared.segments]
-        counts = [len(u) for u in units]
-        keep = self._keep(prepared)
-        unit = torch.from_numpy(prepared.cut.tokens.unit).to(keep.device)
-        owner = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts)).to(keep.device)
-        return UnitScores(pool_logits(keep, unit, sum(counts)), owner, units)
+        """Score every unit of every context, each read by itself, as it is where a checkpoint is used."""
+        prepared = [prepare([context], None, self.parts.tokenizer, self.model.config) for context in contexts]
+        units = [[s.span for s in p.segments[0]] for p in prepared]
+        first = np.cumsum([0, *map(len, units)])
+        keep = self._keep([p.cut for p in prepared])
+        unit = np.concatenate([p.cut.tokens.unit + at for p, at in zip(prepared, first[:-1], strict=True)])
+        owner = torch.repeat_interleave(torch.arange(len(units)), torch.tensor([len(u) for u in units]))
+        score = pool_logits(keep, torch.from_numpy(unit).to(keep.device), int(first[-1]))
+        return UnitScores(score, owner.to(keep.device), units)
 
-    def _keep(self, prepared: Prepared) -> Tensor:
+    def _keep(self, cuts: Sequence[Windows]) -> Tensor:
         """(N,) keep logits of all tokens, in order."""
         special, place = special_ids(self.parts.tokenizer), self.model.side.device
-        lengths = np.diff(prepared.cut.bounds)
-        order = np.argsort(lengths, kind="stable")
-        found: list[Tensor] = [torch.zeros(0, device=place)] * len(order)
+        rows = [
+            collate(cut, [row], special.cls, special.sep, special.pad).ids[0] for cut in cuts for row in range(len(cut))
+        ]
+        order = np.argsort([len(row) for row in rows], kind="stable")
+        found: list[Tensor] = [torch.zeros(0, device=place)] * len(rows)
         with torch.set_grad_enabled(self.whole and torch.is_grad_enabled()):
             query = self.model.encode_query(torch.tensor([[special.cls, special.sep]], device=place)).hidden
         for at in range(0, len(order), _CHUNK):
-            rows = order[at : at + _CHUNK].tolist()
-            batch = collate(prepared.cut, rows, special.cls, special.sep, special.pad)
-            ids, mask = torch.from_numpy(batch.ids).to(place), torch.from_numpy(batch.mask).to(place)
+            chosen = order[at : at + _CHUNK].tolist()
+            ids, mask = _padded([rows[i] for i in chosen], special.pad)
+            ids, mask = ids.to(place), mask.to(place)
             with torch.set_grad_enabled(self.whole and torch.is_grad_enabled()):
                 shared = self.model.encode_windows(ids, mask)
-            states = query.expand(len(rows), -1, -1)
+            states = query.expand(len(chosen), -1, -1)
             logits, _ = self.model.interact(states, mask.new_ones(states.shape[:2]), shared, mask)
-            real = torch.from_numpy(batch.at >= 0).to(place)
-            for row, values, inside in zip(rows, logits, real, strict=True):
-                found[row] = values[inside].float()
+            for i, values in zip(chosen, logits, strict=True):
+                found[i] = values[1 : len(rows[i]) - 1].float()
         return torch.cat(found) if found else torch.zeros(0, device=place)
+
+
+def _padded(rows: Sequence[NDArray[np.int64]], pad: int) -> tuple[Tensor, Tensor]:
+    """(B, L) ids and mask, True where a token is real."""
+    ids = np.full((len(rows), max(map(len, rows))), pad, dtype=np.int64)
+    mask = np.zeros(ids.shape, dtype=np.bool_)
+    for at, row in enumerate(rows):
+        ids[at, : len(row)], mask[at, : len(row)] = row, True
+    return torch.from_numpy(ids), torch.from_numpy(mask)
