@@ -31,7 +31,7 @@ _FILLER_WEIGHT = 0.15  # of the loss before F, which is mostly chance
 class WorldLmRecipe:
     """Settings: ``short`` is the share of the steps before contexts begin to grow, ``grow`` where they are full."""
 
-    steps: int = 400
+    steps: int = 500
     short: float = 0.4
     grow: float = 0.75
     matrix_rate: float = 0.02

@@ -79,7 +79,7 @@ class WorldRun:
     warm_steps: int = 30
     batch: int = 16
     writer_steps: int = 60
-    imitation_steps: int = 200
+    imitation_steps: int = 300
     tested: int = 200
 
     def settings(self) -> CotrainSettings:
