@@ -22,36 +22,13 @@ from gist_core.training.export import export_selective
 from gist_core.training.fusion import Rated, calibrate
 from gist_core.training.losses import ranking_loss, token_loss, unit_loss, unit_targets
 from gist_core.training.selective import SelectiveRecipe
+from tests.helpers.facts import fact, write_facts
 from tests.helpers.tiny import save_tiny, tiny_tokenizer
-
-NAMES = ["Napoleon", "cat", "dog", "cheese", "iron", "mat"]
-
-
-def _record(number: int) -> dict:
-    rng = random.Random(number)
-    name = rng.choice(NAMES)
-    texts = [f"The {rng.choice(NAMES)} sat. He liked the mat." for _ in range(3)]
-    fact = f"A {name} was born in {number}."
-    texts[1] = f"The iron barked. {fact} He sat."
-    start = texts[1].index(fact)
-    return {
-        "id": str(number),
-        "query": f"When was the {name} born?",
-        "documents": [{"id": f"d{i}", "title": f"{number}", "text": t} for i, t in enumerate(texts)],
-        "answers": [str(number)],
-        "evidence": [
-            {"doc": "d1", "start": start, "end": start + len(fact), "kind": "sentence"},
-            {"doc": "d1", "start": start + len(fact) - 5, "end": start + len(fact) - 1, "kind": "answer"},
-        ],
-    }
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("data")
-    lines = [json.dumps(_record(n)) for n in range(1000, 1120)]
-    (folder / "facts.jsonl").write_text("\n".join(lines), encoding="utf-8")
-    return folder
+    return write_facts(tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture(scope="module")
@@ -131,10 +108,10 @@ def test_only_the_interaction_branch_and_the_heads_learn(data, encoder, tmp_path
 
 def test_labels_mark_the_evidence_and_the_answer():
     builder = ExampleBuilder(tiny_tokenizer(), 64, 32, random.Random(0), unanswerable=0.0, query_free=0.0)
-    example = builder.build(_record(1003))
+    example = builder.build(fact(1003))
     [gold] = [w for w in example.windows if w.relevant]
     tokens = gold.source.cut.tokens
-    text = _record(1003)["documents"][1]["text"]
+    text = fact(1003)["documents"][1]["text"]
     marked = {
         label: "".join(
             text[s:e] for s, e, got in zip(tokens.start, tokens.end, gold.labels, strict=True) if got == label
@@ -195,7 +172,7 @@ def test_calibrating_a_checkpoint_leaves_its_weights_and_its_choice(data, tmp_pa
 
 def test_half_of_the_negatives_are_the_hardest():
     builder = ExampleBuilder(tiny_tokenizer(), 64, 32, random.Random(0), unanswerable=0.0, query_free=0.0)
-    record = _record(1003)
+    record = fact(1003)
     record["documents"] += [
         {"id": f"x{i}", "title": "x", "text": "He liked the mat and the sea."} for i in range(8)
     ] + [{"id": "hard", "title": "x", "text": f"{record['query']} Nobody knows."}]
@@ -203,14 +180,14 @@ def test_half_of_the_negatives_are_the_hardest():
 
 
 def test_two_questions_become_one():
-    both = joined(_record(1003), _record(1004))
+    both = joined(fact(1003), fact(1004))
     assert both["query"].count("born?") == 2
     assert len(both["evidence"]) == 4
 
 
 def test_a_batch_numbers_units_once_and_keeps_questions_apart():
     builder = ExampleBuilder(tiny_tokenizer(), 64, 32, random.Random(0))
-    examples = [e for n in range(1000, 1006) if (e := builder.build(_record(n)))]
+    examples = [e for n in range(1000, 1006) if (e := builder.build(fact(n)))]
     batch = make_batch(examples, Special(2, 3, 0))
     units = torch.cat([c.unit for c in batch.chunks])
     assert set(units.tolist()) == set(range(len(batch.unit_question)))

@@ -14,6 +14,7 @@ app = typer.Typer(no_args_is_help=True, help="Train a compressor, or a model to 
 app.command("lm")(train_language.lm)
 app.command("cotrain")(train_cotrain.cotrain)
 app.command("world")(train_cotrain.world)
+app.command("query-free")(train_cotrain.query_free)
 app.command("measure-gists")(train_cotrain.measure_gists)
 VOCABULARY = 26_400  # as many word pieces as fit, in int8, into 24 MiB
 

@@ -1,4 +1,4 @@
-"""``gist train cotrain``, ``world`` and ``measure-gists``: compressor and generator trained together."""
+"""``gist train cotrain``, ``world``, ``query-free``, ``measure-gists``: compressor and generator trained together."""
 
 from __future__ import annotations
 
@@ -122,6 +122,32 @@ def world(
     report = report_world(results)
     write_file(out / "report.md", report)
     write_out(report)
+
+
+@clear_errors()
+def query_free(
+    *,
+    data: Annotated[Path, typer.Option(help=_DATA)],
+    questions: Annotated[Path, typer.Option(help="Folder of record sets, for the evidence of questions.")],
+    model: Annotated[str, typer.Option(help="Causal LM that says what matters: a folder or a hub id.")],
+    out: Annotated[Path, typer.Option(help="Folder of the run: log, state, `checkpoint/`.")],
+    start: Annotated[Path | None, typer.Option(help="Selective checkpoint. Default: the embedded one.")] = None,
+    steps: Annotated[int, typer.Option(min=1, help="Optimiser steps.")] = 100,
+    context: Annotated[int, typer.Option(min=64, help="Tokens that are compressed.")] = 512,
+    local: Annotated[int, typer.Option(min=1, help="Tokens seen whole, before those predicted.")] = 32,
+    future: Annotated[int, typer.Option(min=1, help="Tokens predicted.")] = 64,
+    seed: Annotated[int, typer.Option(help="Seed of everything.")] = 13,
+    name: Annotated[str, typer.Option(help="Name of the checkpoint.")] = "gist-selective",
+    version: Annotated[str, typer.Option(help="Version of the checkpoint.")] = "2.0",
+) -> None:
+    """Train what a selective checkpoint keeps when nothing is asked; calls with a query stay as they are."""
+    from gist_core.loading import DEFAULT
+    from gist_core.training.cotrain.episodes import EpisodeSizes
+    from gist_core.training.cotrain.query_free import QueryFreeRun, train_query_free
+
+    sizes = EpisodeSizes(context, local, future)
+    run = QueryFreeRun(data, questions, model, start or DEFAULT, sizes=sizes, steps=steps, seed=seed)
+    typer.echo(f"Wrote {train_query_free(run, out, name, version)}", err=True)
 
 
 @clear_errors()

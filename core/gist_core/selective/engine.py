@@ -75,6 +75,9 @@ def load_parts(folder: Path) -> Parts:
     with torch.device("meta"):
         model = SelectiveModel(SelectiveConfig(**settings))
     network = {n[6:]: torch.from_numpy(t) for n, t in tensors.items() if n.startswith("model.")}
+    for name in ("keep_head.weight", "keep_head.bias"):
+        if len(network.get(name, ())) == 1:  # checkpoints before version 2 have one head for both modes
+            network[name] = torch.cat([network[name]] * 2)
     try:
         model.load_state_dict(network, assign=True)
         tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))

@@ -17,6 +17,12 @@ from torch import Tensor, nn
 from gist_core.selective.config import SelectiveConfig
 from gist_core.selective.encoder import Embeddings, Layer, run_layers
 
+ASKED, FREE = 0, 1
+"""Columns of the keep head: of calls with a query, and without."""
+
+FRAME = 2
+"""Tokens around a query or a window, [CLS] and [SEP]; all that an empty query has."""
+
 
 @dataclass(frozen=True, slots=True)
 class QueryState:
@@ -46,7 +52,7 @@ class SelectiveModel(nn.Module):
         self.embedding_branch = nn.ModuleList(Layer(config) for _ in range(config.branch_layers))
         self.interaction_branch = nn.ModuleList(Layer(config) for _ in range(config.branch_layers))
         self.side = nn.Parameter(torch.zeros(2, config.hidden_size))  # tells query from passage
-        self.keep_head = nn.Linear(config.hidden_size, 1)
+        self.keep_head = nn.Linear(config.hidden_size, 2)  # columns ASKED and FREE
         self.relevance_head = nn.Linear(2 * config.hidden_size, 1)
 
     def encode_query(self, ids: Tensor) -> QueryState:
@@ -70,7 +76,9 @@ class SelectiveModel(nn.Module):
         hidden = run_layers(self.interaction_branch, joined, key_mask)
         length = query.shape[1]
         summary = torch.cat([hidden[:, 0], hidden[:, length]], dim=-1)  # both [CLS]
-        return self.keep_head(hidden[:, length:]).squeeze(-1), self.relevance_head(summary).squeeze(-1)
+        keep = self.keep_head(hidden[:, length:])
+        free = (query_mask.sum(dim=1) <= FRAME)[:, None]
+        return torch.where(free, keep[..., FREE], keep[..., ASKED]), self.relevance_head(summary).squeeze(-1)
 
     def forward(self, query: QueryState, ids: Tensor, mask: Tensor) -> WindowOutput:
         """One query over a batch of windows: ids (B, L) and mask (B, L), True = real."""

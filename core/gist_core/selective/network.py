@@ -15,7 +15,7 @@ from torch import Tensor
 
 from gist_core.selective.encoder import Layer
 from gist_core.selective.int8 import fast_linear
-from gist_core.selective.model import QueryState, SelectiveModel
+from gist_core.selective.model import ASKED, FRAME, FREE, QueryState, SelectiveModel
 
 Ints = NDArray[np.int64]
 
@@ -110,7 +110,9 @@ class PackedNetwork:
         parts = torch.split(hidden, sizes)
         asked, read = parts[::2], parts[1::2]
         both = torch.stack([torch.cat([q[0], w[0]]) for q, w in zip(asked, read, strict=True)])  # both [CLS]
-        return model.keep_head(torch.cat(read)).squeeze(-1), model.relevance_head(both).squeeze(-1)
+        free = torch.tensor([len(q) <= FRAME for q in asked]).repeat_interleave(torch.tensor([len(w) for w in read]))
+        keep = model.keep_head(torch.cat(read))
+        return torch.where(free, keep[:, FREE], keep[:, ASKED]), model.relevance_head(both).squeeze(-1)
 
     def read(self, windows: Sequence[Ints]) -> tuple[Tensor, Tensor]:
         """As ``Network.read``."""

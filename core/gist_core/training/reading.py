@@ -14,7 +14,6 @@ from gist_core.selective.model import SelectiveModel
 from gist_core.selective.network import Network
 from gist_core.training.batches import Chunk, TrainingBatch
 
-FRAME = 2  # an empty query is [CLS] [SEP]
 _MIXED = ("keep", "relevance", "unit_cosine", "window_cosine", "central", "unit_bm25", "window_bm25", "pairs", "length")
 _FOLDED = {"unit_cosine": "unit_cosine_z", "window_cosine": "window_cosine_z"}
 

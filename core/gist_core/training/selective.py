@@ -21,7 +21,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from gist_core.selective.fusion import Fusion
-from gist_core.selective.model import SelectiveModel
+from gist_core.selective.model import FRAME, SelectiveModel
 from gist_core.selective.network import Network, start_network
 from gist_core.selective.pooling import pool_logits
 from gist_core.selective.signals import Special
@@ -29,7 +29,7 @@ from gist_core.training.batches import TrainingBatch, make_batch
 from gist_core.training.examples import Example
 from gist_core.training.losses import ranking_loss, token_loss, unit_loss, unit_targets
 from gist_core.training.precision import mixed_precision
-from gist_core.training.reading import FRAME, mixture, read_batch
+from gist_core.training.reading import mixture, read_batch
 
 TRAINED = ("interaction_branch", "side", "keep_head", "relevance_head", "mixture")
 

@@ -13,7 +13,7 @@ import torch
 from gist_core.errors import InvalidInputError
 from gist_core.records import Split
 from gist_core.selective.engine import Parts, load_parts
-from gist_core.selective.model import SelectiveModel
+from gist_core.selective.model import FRAME, SelectiveModel
 from gist_core.training.cotrain.credit import GroupCredit
 from gist_core.training.cotrain.curves import write_curves
 from gist_core.training.cotrain.episodes import Episode, EpisodeSizes, cut_episodes
@@ -37,7 +37,6 @@ CHECKPOINT, GENERATOR = "checkpoint", "generator"
 INSTRUCTION = "Write down, as briefly as you can, what one must know of this text to predict what follows.\n\n"
 BEHIND = "\n\nBriefly:"
 _QUICKER = 5  # a writer that imitates may learn so much faster than one that is rewarded
-_FRAME = 2  # [CLS] and [SEP] of a window
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +112,7 @@ def word_parts(parts: Parts) -> Parts:
     What a word is worth hangs on how far from the end it stands, and only a window that holds all of C can tell.
     """
     config = parts.model.config
-    model = SelectiveModel(replace(config, granularity="word", window_tokens=config.max_positions - _FRAME))
+    model = SelectiveModel(replace(config, granularity="word", window_tokens=config.max_positions - FRAME))
     model.load_state_dict(parts.model.state_dict())
     return replace(parts, model=model)
 

@@ -8,7 +8,7 @@ redundancy and the generator make of it is left to the co-training.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -17,7 +17,7 @@ from torch import Tensor
 from gist_core.training.cotrain.episodes import Episode
 from gist_core.training.cotrain.gists import unit_means
 from gist_core.training.cotrain.imitate import Loss
-from gist_core.training.cotrain.policy import SelectivePolicy
+from gist_core.training.cotrain.policy import UnitScores
 from gist_core.training.cotrain.scoring import Frame, future_log_probs
 from gist_core.training.rewards import log_likelihood
 
@@ -36,7 +36,7 @@ def saliency(teacher: Any, frame: Frame, episodes: Sequence[Episode]) -> list[Te
     return [row[int(at) : int(at) + count] for row, at, count in zip(norms, begins, counts, strict=True)]
 
 
-def saliency_loss(policy: SelectivePolicy, teacher: Any, frame: Frame) -> Loss:
+def saliency_loss(policy: Callable[[Sequence[str]], UnitScores], teacher: Any, frame: Frame) -> Loss:
     """Mean over episodes of the cross-entropy of the policy's softmax over units on the mean saliency of each unit.
 
     Its optimum is a score that is the logarithm of the expected saliency per token, up to a constant.

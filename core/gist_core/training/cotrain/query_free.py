@@ -1,0 +1,176 @@
+"""``gist train query-free``: what a selective checkpoint keeps when nothing is asked, learned from a language model.
+
+The keep head's column for calls without a query learns where a causal model looks when it reads what follows
+(``saliency.py``). That the last words of C count most is true of a text that goes on, not of a passage that was
+retrieved: a term for the distance from the end takes it up in training, and is left behind. Then the fusion of that
+mode is fitted anew, on questions' evidence and on the sentences that the model looked at. Nothing that a call with a
+query depends on is touched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from gist_core.cases import load_cases
+from gist_core.errors import InvalidInputError
+from gist_core.records import Split
+from gist_core.selective.engine import Engine, Parts, load_parts, save_parts, start_engine
+from gist_core.selective.model import SelectiveModel
+from gist_core.selective.signals import prepare, signals
+from gist_core.training.cotrain.episodes import Episode, EpisodeSizes, cut_episodes
+from gist_core.training.cotrain.gists import unit_means
+from gist_core.training.cotrain.imitate import imitate
+from gist_core.training.cotrain.policy import SelectivePolicy, UnitScores
+from gist_core.training.cotrain.recipe import SEPARATOR
+from gist_core.training.cotrain.saliency import saliency, saliency_loss
+from gist_core.training.cotrain.scoring import Frame
+from gist_core.training.export import FREE_CASES
+from gist_core.training.fusion import Rated, choose_exponent, fit_fusion, held_out_logits, rate_cases
+from gist_core.training.hub import load_causal
+from gist_core.training.lm.corpus import read_corpus
+from gist_core.training.lm.windows import drawn
+
+_BINS = 16  # of the distance from the end of C
+_LOOKED_AT = 0.25  # share of C's tokens whose sentences count as evidence
+_CHUNK = 8
+
+
+@dataclass(frozen=True, slots=True)
+class QueryFreeRun:
+    """Settings.
+
+    Attributes:
+        text: A corpus (``read_corpus``): its train side for the head, its validation side for the fusion.
+        questions: Folder of record sets; the validation split of ``export.FREE_CASES`` is read.
+        base: Folder or hub id of the causal LM.
+        start: Folder of the selective checkpoint.
+        steps, batch, rate: Of the head's training.
+        rated: Episodes of each set of the corpus that the fusion is fitted to.
+    """
+
+    text: Path
+    questions: Path
+    base: str
+    start: Path
+    sizes: EpisodeSizes = field(default_factory=EpisodeSizes)
+    steps: int = 100
+    batch: int = 16
+    rate: float = 3e-3
+    rated: int = 60
+    seed: int = 13
+
+
+class WithRecency(nn.Module):
+    """A policy whose scores come with a number for how far from the end of C a unit stands."""
+
+    def __init__(self, policy: SelectivePolicy) -> None:
+        super().__init__()
+        self.policy = policy
+        self.recency = nn.Parameter(torch.zeros(_BINS))
+
+    def forward(self, contexts: Sequence[str]) -> UnitScores:
+        """As ``SelectivePolicy.forward``."""
+        found: UnitScores = self.policy(contexts)
+        at = [_bins([u.start for u in units], len(c)) for c, units in zip(contexts, found.units, strict=True)]
+        place = torch.from_numpy(np.concatenate(at)).to(self.recency.device)
+        return replace(found, score=found.score + self.recency[place])
+
+
+def train_query_free(run: QueryFreeRun, out: Path, name: str, version: str) -> Path:
+    """Write a checkpoint to ``out`` whose calls without a query are trained; returns its folder.
+
+    Raises:
+        CheckpointError: The base or the start cannot be loaded.
+        InvalidInputError: The corpus holds no text of an episode's length on one of its sides.
+    """
+    torch.manual_seed(run.seed)
+    teacher, tokenizer = load_causal(run.base)
+    teacher.eval().requires_grad_(False)  # noqa: FBT003 - torch's own signature
+    frame, parts = Frame(tokenizer, SEPARATOR), load_parts(run.start)
+    learner = _learn_head(run, parts, teacher, frame, out)
+    draft = out / "draft"
+    save_parts(draft, parts, name, version, int8=True)
+    fitted = _fit_fusion(run, draft, teacher, frame, learner.recency.detach().cpu().numpy())
+    save_parts(out / "checkpoint", fitted, name, version, int8=True)
+    return out / "checkpoint"
+
+
+def _learn_head(run: QueryFreeRun, parts: Parts, teacher: Any, frame: Frame, out: Path) -> WithRecency:
+    """Train the keep head of ``parts`` in place, words as units; the column of calls with a query gets no gradient."""
+    words = SelectiveModel(replace(parts.model.config, granularity="word"))
+    words.load_state_dict(parts.model.state_dict())
+    policy = SelectivePolicy(replace(parts, model=words), whole=False)
+    for name, parameter in policy.model.named_parameters():
+        parameter.requires_grad_(name.startswith("keep_head"))
+    learner = WithRecency(policy)
+    episodes = _episodes(run, frame, "train")
+
+    def draw(step: int) -> Sequence[Episode]:
+        return [episodes[i] for i in drawn(len(episodes), run.batch, run.seed, step)]
+
+    optimizer = torch.optim.AdamW([p for p in learner.parameters() if p.requires_grad], lr=run.rate, weight_decay=0.0)
+    imitate(learner, (optimizer,), saliency_loss(learner, teacher, frame), draw, run.steps, _CHUNK, out)
+    parts.model.keep_head.load_state_dict(words.keep_head.state_dict())
+    return learner
+
+
+def _episodes(run: QueryFreeRun, frame: Frame, side: Split, name: str | None = None) -> list[Episode]:
+    texts = [d.text for d in read_corpus(run.text, side) if name in (None, d.set)]
+    found = cut_episodes(texts, frame.tokenizer, run.sizes, run.seed)
+    if not found and name is None:
+        raise InvalidInputError(
+            f"No document of the {side} side has the {run.sizes.total} tokens of an episode.",
+            hint="Give longer documents, or smaller sizes.",
+        )
+    return found
+
+
+def _fit_fusion(run: QueryFreeRun, draft: Path, teacher: Any, frame: Frame, recency: np.ndarray) -> Parts:
+    parts = load_parts(draft)
+    engine = start_engine(parts, "auto")
+    cases = [c for n, limit in FREE_CASES.items() for c in load_cases(run.questions, n, "validation", limit)]
+    rated = rate_cases(engine, cases, with_query=False)
+    for name in sorted({d.set for d in read_corpus(run.text, "validation")}):
+        episodes = _episodes(run, frame, "validation", name)[: run.rated]
+        rated += _rate_episodes(engine, teacher, frame, episodes, recency, name)
+    exponent = choose_exponent(rated, held_out_logits(rated))
+    fusions = parts.fusions | {"free": fit_fusion(rated)}
+    return replace(parts, fusions=fusions, length_exponent=parts.length_exponent | {"free": exponent})
+
+
+def _rate_episodes(
+    engine: Engine, teacher: Any, frame: Frame, episodes: Sequence[Episode], recency: np.ndarray, name: str
+) -> Iterator[Rated]:
+    """Sentences as units; evidence is what the teacher looked at most, for how far from the end it stands."""
+    for at in range(0, len(episodes), _CHUNK):
+        some = episodes[at : at + _CHUNK]
+        for episode, looked in zip(some, saliency(teacher, frame, some), strict=True):
+            made = prepare([episode.context], None, engine.parts.tokenizer, engine.parts.model.config)
+            found = signals(made, engine.worker.submit(made.items).result())
+            spans = [s.span for s in made.segments[0]]
+            means = unit_means(spans, frame.starts(episode.context), looked.cpu().numpy())
+            expected = np.exp(recency[_bins([s.start for s in spans], len(episode.context))])
+            sizes = np.bincount(made.cut.tokens.unit, minlength=len(spans)).astype(np.float32)
+            yield Rated(name, found.units, _most(means / expected, sizes), sizes)
+
+
+def _most(values: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """(U,) 1 for the units of the highest values that have the share ``_LOOKED_AT`` of all tokens; at least one."""
+    order = np.argsort(-values, kind="stable")
+    before = np.cumsum(sizes[order]) - sizes[order]
+    out = np.zeros(len(values), dtype=np.float32)
+    out[order[before < _LOOKED_AT * sizes.sum()]] = 1.0
+    return out
+
+
+def _bins(starts: Sequence[int], length: int) -> np.ndarray:
+    """(U,) which sixteenth of the text each unit begins in, counted from the end."""
+    from_end = 1 - np.asarray(starts, dtype=np.float64) / max(length, 1)
+    return np.clip((from_end * _BINS).astype(np.int64), 0, _BINS - 1)
