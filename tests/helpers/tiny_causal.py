@@ -65,3 +65,21 @@ def tiny_causal(family: str, vocabulary: int, *, positions: int = 1_024, seed: i
         for weight in model.parameters():
             weight.mul_(8 if weight.ndim > 1 else 1)
     return model.eval()
+
+
+def write_speeches(folder: Path) -> Path:
+    """Two speeches as a corpus of two dozen texts, enough for three sides."""
+    folder.mkdir()
+    for path in sorted(SPEECHES.glob("*.txt"))[:2]:
+        words = path.read_text(encoding="utf-8").split(" ")
+        for part in range(12):
+            text = " ".join(words[250 * part : 250 * (part + 1)])
+            (folder / f"{path.stem}-{part}.txt").write_text(text, encoding="utf-8")
+    return folder
+
+
+def save_causal(folder: Path, family: str, tokenizer: PreTrainedTokenizerFast) -> Path:
+    """A tiny model and its tokenizer as a hub has them."""
+    tiny_causal(family, 500, positions=768).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder

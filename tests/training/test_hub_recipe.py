@@ -24,7 +24,14 @@ from gist_core.training.lm.bpe import GIST
 from langchain_gist import GistCompressor
 from llamaindex_gist import GistNodePostprocessor
 from tests.helpers.tiny import save_tiny
-from tests.helpers.tiny_causal import SPEECHES, cpu_only, plain_tokenizer, speech_tokenizer, tiny_causal
+from tests.helpers.tiny_causal import (
+    SPEECHES,
+    cpu_only,
+    plain_tokenizer,
+    save_causal,
+    speech_tokenizer,
+    write_speeches,
+)
 
 pytestmark = [
     pytest.mark.slow,
@@ -54,17 +61,9 @@ def _run(policy, family, *, causal, data, start, out):
 def given(tmp_path_factory):
     """A corpus with three sides, a checkpoint to start from, and a language model of each family."""
     root = tmp_path_factory.mktemp("given")
-    (root / "texts").mkdir()
-    for path in sorted(SPEECHES.glob("*.txt"))[:2]:
-        words = path.read_text(encoding="utf-8").split(" ")
-        for part in range(12):
-            (root / "texts" / f"{path.stem}-{part}.txt").write_text(" ".join(words[250 * part : 250 * (part + 1)]))
-    causal = {}
-    for family, tokenizer in (("llama", speech_tokenizer()), ("qwen2", plain_tokenizer())):
-        causal[family] = root / family
-        tiny_causal(family, 500, positions=768).save_pretrained(causal[family])
-        tokenizer.save_pretrained(causal[family])
-    return SimpleNamespace(data=root / "texts", causal=causal, start=save_tiny(root / "start"))
+    families = {"llama": speech_tokenizer(), "qwen2": plain_tokenizer()}
+    causal = {family: save_causal(root / family, family, tokenizer) for family, tokenizer in families.items()}
+    return SimpleNamespace(data=write_speeches(root / "texts"), causal=causal, start=save_tiny(root / "start"))
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from gist_core.training.cotrain import query_free
 from gist_core.training.cotrain.query_free import _bins, _most
 from tests.helpers.facts import write_facts
 from tests.helpers.tiny import save_tiny
-from tests.helpers.tiny_causal import SPEECHES, cpu_only, speech_tokenizer, tiny_causal
+from tests.helpers.tiny_causal import cpu_only, save_causal, speech_tokenizer, write_speeches
 
 PASSAGES = [
     Passage("a", "Napoleon was born in 1769. The cat sat on the mat. He liked the cheese."),
@@ -27,16 +27,10 @@ PASSAGES = [
 def trained(tmp_path_factory):
     """(start, trained): folders of two checkpoints."""
     root = tmp_path_factory.mktemp("free")
-    for name in ("texts", "facts"):
-        (root / name).mkdir()
-    for path in sorted(SPEECHES.glob("*.txt"))[:2]:
-        words = path.read_text(encoding="utf-8").split(" ")
-        for part in range(12):
-            (root / "texts" / f"{path.stem}-{part}.txt").write_text(" ".join(words[250 * part : 250 * (part + 1)]))
-    tiny_causal("llama", 500, positions=768).save_pretrained(root / "lm")
-    speech_tokenizer().save_pretrained(root / "lm")
+    (root / "facts").mkdir()
+    texts, lm = write_speeches(root / "texts"), save_causal(root / "lm", "llama", speech_tokenizer())
     start = save_tiny(root / "start")
-    where = ["--data", root / "texts", "--questions", write_facts(root / "facts"), "--model", root / "lm"]
+    where = ["--data", texts, "--questions", write_facts(root / "facts"), "--model", lm]
     sizes = ["--context", 64, "--local", 8, "--future", 16, "--steps", 3]
     with pytest.MonkeyPatch.context() as patch:
         cpu_only(patch)

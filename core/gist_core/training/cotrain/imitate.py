@@ -16,6 +16,7 @@ from gist_core.training.cotrain.episodes import Episode
 from gist_core.training.cotrain.writer import Writer
 from gist_core.training.lm.optimizers import Optimizers, scale_rates, trapezoid
 from gist_core.training.precision import mixed_precision
+from gist_core.training.processes import average_gradients, average_numbers, mine
 from gist_core.training.rewards import masked_mean
 from gist_core.training.state import append_row, resume_state, save_state
 
@@ -51,18 +52,22 @@ def imitate(
     for step in range(resume_state(out / "imitation.pt", parts), steps):
         scale_rates(found, trapezoid(step, steps, 0.05, 0.5))
         value = 0.0
-        episodes = draw(step)
+        episodes = mine(accelerator, draw(step))
         for at in range(0, len(episodes), micro):
             some = episodes[at : at + micro]
             with accelerator.autocast():
                 part = loss(some) * (len(some) / len(episodes))
             accelerator.backward(part)
             value += float(part.detach())
+        average_gradients(accelerator, trained)
         torch.nn.utils.clip_grad_norm_(trained, 1.0)
         for optimizer in found:
             optimizer.step()
             optimizer.zero_grad()
-        append_row(out / "imitation.jsonl", {"step": step + 1, "loss": value})
+        row = {"step": step + 1} | average_numbers(accelerator, {"loss": value})
+        if not accelerator.is_main_process:
+            continue
+        append_row(out / "imitation.jsonl", row)
         if (step + 1) % _SAVE_EVERY == 0 or step + 1 == steps:
             save_state(out / "imitation.pt", parts, step + 1)
 

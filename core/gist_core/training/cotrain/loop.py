@@ -29,6 +29,7 @@ from gist_core.training.cotrain.scoring import Frame, future_log_probs
 from gist_core.training.cotrain.settings import CotrainSettings
 from gist_core.training.lm.optimizers import scale_rates
 from gist_core.training.precision import mixed_precision
+from gist_core.training.processes import average_gradients, average_numbers, mine
 from gist_core.training.rewards import kl, kl_ratio, normalised_gain
 from gist_core.training.state import append_row, resume_state, save_state
 
@@ -97,15 +98,15 @@ class _Run:
         """One step of the policy, unless the generator still warms up, and one of the generator."""
         warm = step < self.settings.warm_steps
         asked = None if warm else self.settings.asked(step - self.settings.warm_steps)
-        rank, world = self.accelerator.process_index, self.accelerator.num_processes
-        mine = [(e, np.random.default_rng([self.settings.seed, step, i])) for i, e in enumerate(episodes)][rank::world]
+        every = [(e, np.random.default_rng([self.settings.seed, step, i])) for i, e in enumerate(episodes)]
+        own = mine(self.accelerator, every)
         totals: dict[str, float] = {}
-        for at in range(0, len(mine), self.settings.micro):
-            micro, rngs = zip(*mine[at : at + self.settings.micro], strict=True)
-            for name, value in self._micro(micro, rngs, len(micro) / len(mine), asked).items():
+        for at in range(0, len(own), self.settings.micro):
+            micro, rngs = zip(*own[at : at + self.settings.micro], strict=True)
+            for name, value in self._micro(micro, rngs, len(micro) / len(own), asked).items():
                 totals[name] = totals.get(name, 0.0) + value
         self._apply(step)
-        totals = self._over_processes(totals)
+        totals = average_numbers(self.accelerator, totals)
         if asked is not None:
             target = self.settings.target(step - self.settings.warm_steps)
             self.players.objective.settle(asked, totals["rate"], target, totals.pop("gained"))
@@ -157,24 +158,10 @@ class _Run:
         for optimizer in self.optimizers:
             scale_rates((optimizer,), factor)
             parameters = [p for group in optimizer.param_groups for p in group["params"]]
-            if self.accelerator.num_processes > 1:
-                self._average(parameters)
+            average_gradients(self.accelerator, parameters)
             torch.nn.utils.clip_grad_norm_(parameters, 1.0)
             optimizer.step()
             optimizer.zero_grad()
-
-    def _average(self, parameters: Sequence[Tensor]) -> None:
-        """Gradients become their mean over the processes."""
-        for parameter in parameters:
-            gradient = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
-            parameter.grad = self.accelerator.reduce(gradient, reduction="mean")
-
-    def _over_processes(self, totals: dict[str, float]) -> dict[str, float]:
-        """The numbers of a step as means over the processes."""
-        if self.accelerator.num_processes == 1:
-            return totals
-        values = torch.tensor(list(totals.values()), device=self.accelerator.device)
-        return dict(zip(totals, self.accelerator.reduce(values, reduction="mean").tolist(), strict=True))
 
     @torch.no_grad()
     def validate(self, held: Sequence[Episode], step: int) -> dict[str, Any]:

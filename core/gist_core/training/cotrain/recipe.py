@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import PartialState
 
 from gist_core.errors import InvalidInputError
 from gist_core.records import Split
@@ -157,7 +158,10 @@ def _cotrained(
     teacher, generator = teacher_and_learner(base, lora=run.lora)
     players = Players(teacher, generator, objective(_Cast(teacher, frame, draw)), frame)
     cotrain(players, draw, held, settings, out)
-    return _finish(players, run, settings, out, name, version)
+    with PartialState().main_process_first():
+        if PartialState().is_main_process:
+            _finish(players, run, settings, out, name, version)
+    return out / CHECKPOINT
 
 
 def _selective(run: TextRun, frame: Frame, settings: CotrainSettings) -> SelectiveObjective:
@@ -174,11 +178,10 @@ def _writer(run: TextRun, frame: Frame) -> Writer:
     return Writer(lm, frame, "" if knows else INSTRUCTION, GIST if knows else BEHIND, run.sizes.context)
 
 
-def _finish(players: Players, run: TextRun, settings: CotrainSettings, out: Path, name: str, version: str) -> Path:
+def _finish(players: Players, run: TextRun, settings: CotrainSettings, out: Path, name: str, version: str) -> None:
     players.objective.export(out / CHECKPOINT, name, version)
     merged(players.generator).save_pretrained(out / GENERATOR)
     players.frame.tokenizer.save_pretrained(out / GENERATOR)
     written = {"run": asdict(run) | {"data": str(run.data.name), "start": run.start.name}, "settings": asdict(settings)}
     (out / "recipe.json").write_text(json.dumps(written, indent=2, default=str) + "\n", encoding="utf-8")
     write_curves(out / "log.jsonl", out / "curves.html")
-    return out / CHECKPOINT
