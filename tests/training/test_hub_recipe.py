@@ -173,14 +173,15 @@ def test_measured_beside_every_control(trained, given, tmp_path):
     runs = [trained("selective", "llama"), trained("generative", "llama")]
     named = [x for run in runs for x in ("--run", run)]
     where = ["--data", given.data, "--model", given.causal["llama"], "--out", tmp_path]
+    named += ["--checkpoint", given.start]
     result = _gist("measure-gists", *where, *named, *SIZES, "--episodes", 4, "--rate", 0.1, "--rate", 0.3)
     assert result.exit_code == 0, result.stderr
     report = (tmp_path / "report.md").read_text(encoding="utf-8")
     assert result.stdout.rstrip("\n") == report.rstrip("\n")
-    for name in ["**selective-llama**", "**generative-llama**", "QA-trained default, no query", *CONTROLS]:
+    for name in ["**selective-llama**", "**generative-llama**", "**start**", "QA-trained default, no query", *CONTROLS]:
         assert report.count(f"| {name} |") == 2, name
     rows = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text(encoding="utf-8").splitlines()]
-    assert len(rows) == 4 * (2 + 2 * 9)
+    assert len(rows) == 4 * (2 + 2 * 10)
     assert all(row["share"] <= row["rate"] + 1e-9 for row in rows)
     assert all(row["kl"] >= -1e-6 and row["values_kept"] <= row["values"] for row in rows)
     full = [row for row in rows if row["system"] == "full context"]

@@ -157,6 +157,9 @@ def measure_gists(
     model: Annotated[str, typer.Option(help="The causal LM that the run started from, as the teacher.")],
     run: Annotated[list[Path], typer.Option(help="Folder of a co-training run; the first one's generator reads.")],
     out: Annotated[Path, typer.Option(help="Folder for rows.jsonl and report.md.")],
+    checkpoint: Annotated[
+        list[str] | None, typer.Option(help="Another checkpoint to measure beside them: a folder or a hub id.")
+    ] = None,
     rate: Annotated[
         list[float] | None, typer.Option(help="Shares of the context's tokens. Default: 0.05 0.1 0.2.")
     ] = None,
@@ -172,7 +175,10 @@ def measure_gists(
 
     sizes = EpisodeSizes(context, local, future)
     report = measure_runs(
-        MeasuredRuns(data, model, tuple(run), sizes, tuple(rate or (0.05, 0.1, 0.2)), episodes, seed), out
+        MeasuredRuns(
+            data, model, tuple(run), tuple(checkpoint or ()), sizes, tuple(rate or (0.05, 0.1, 0.2)), episodes, seed
+        ),
+        out,
     )
     write_file(out / "report.md", report)
     write_out(report)

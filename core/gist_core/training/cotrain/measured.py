@@ -34,11 +34,15 @@ _CORPUS = 3_000  # documents that word frequencies are counted in
 
 @dataclass(frozen=True, slots=True)
 class MeasuredRuns:
-    """What is measured: ``runs`` are folders of ``gist train cotrain``; the generator of the first reads all gists."""
+    """What is measured: ``runs`` are folders of ``gist train cotrain``; the generator of the first reads all gists.
+
+    ``checkpoints`` are others, as ``load_compressor`` takes them, measured as the runs' own are.
+    """
 
     data: Path
     base: str
     runs: tuple[Path, ...]
+    checkpoints: tuple[str, ...]
     sizes: EpisodeSizes
     rates: tuple[float, ...]
     episodes: int
@@ -54,6 +58,7 @@ def measure_runs(asked: MeasuredRuns, out: Path) -> str:
 
     Raises:
         InvalidInputError: A folder is no finished run, or no document of the test side is as long as an episode.
+        CheckpointError: One of ``checkpoints`` cannot be loaded.
     """
     for folder in asked.runs:
         if not (folder / GENERATOR).is_dir() or not (folder / CHECKPOINT).is_dir():
@@ -70,9 +75,16 @@ def measure_runs(asked: MeasuredRuns, out: Path) -> str:
             hint="Give longer documents, or smaller sizes.",
         )
     readers = Readers(teacher.eval(), generator.to(teacher.device).eval(), frame)
-    ours = {folder.name: compressed(load_compressor(str(folder / CHECKPOINT)), frame) for folder in asked.runs}
+    named = {folder.name: str(folder / CHECKPOINT) for folder in asked.runs} | {_name(c): c for c in asked.checkpoints}
+    ours = {name: compressed(load_compressor(checkpoint), frame) for name, checkpoint in named.items()}
     rows = measure_gists(readers, ours | _controls(asked, frame, teacher), episodes, asked.rates, out / "rows.jsonl")
     return summary(rows, list(ours))
+
+
+def _name(checkpoint: str) -> str:
+    """The last part of a path or an id that says something."""
+    place = Path(checkpoint)
+    return place.parent.name if place.name == CHECKPOINT and place.parent.name else place.name
 
 
 def _controls(asked: MeasuredRuns, frame: Frame, teacher: Any) -> dict[str, Gister]:
