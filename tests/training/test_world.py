@@ -24,6 +24,7 @@ from gist_core.training.cotrain.world import (
     WorldSizes,
     invented,
     is_kept,
+    named,
     world_episode,
     world_episodes,
     world_tokenizer,
@@ -114,6 +115,8 @@ def test_invented_words_are_counted():
     assert invented("river code Alra", "the river code") == 1
     assert invented("", "the river") == 0
     assert invented("Alra Alra", "the") == 2
+    assert named("rumour Alra 1007 lives the river 14-Jan") == "Alra 1007"
+    assert named(f"code {FACT.name} {FACT.value} .") == f"{FACT.name} {FACT.value}"
 
 
 def test_lessons_grow_from_short_to_full():

@@ -37,6 +37,7 @@ _PEOPLE = _joined("Mo Ru Te Va Jo Ki Lu Pe", "bin dra gor mel")
 VALUES = {"lives": _PLACES, "code": _NUMBERS, "due": _DATES, "owes": _SUMS, "met": _PEOPLE, "left": _PLACES}
 """Relations and the values each can have: 32 places, 32 numbers, 32 dates, 32 sums, 32 people."""
 
+_GUARDED = {*_NAMES, *(value for found in VALUES.values() for value in found)}
 _NOUNS = [
     "river",
     "mill",
@@ -159,8 +160,13 @@ def is_kept(fact: Fact, gist: str) -> bool:
 
 def telling(gist: str) -> str:
     """The words of a gist that are no filler: relations, names and values."""
-    known = {RUMOUR, *VALUES, *_NAMES, *(value for found in VALUES.values() for value in found)}
-    return " ".join(word for word in gist.split() if word in known)
+    known = {RUMOUR, *VALUES}
+    return " ".join(word for word in gist.split() if word in known or word in _GUARDED)
+
+
+def named(gist: str) -> str:
+    """The names and values of a gist: what a guard can hold against its source."""
+    return " ".join(word for word in gist.split() if word in _GUARDED)
 
 
 def invented(gist: str, context: str) -> int:

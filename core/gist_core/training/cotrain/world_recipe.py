@@ -40,7 +40,7 @@ from gist_core.training.cotrain.world import (
     WorldSizes,
     invented,
     is_kept,
-    telling,
+    named,
     world_episode,
     world_tokenizer,
 )
@@ -195,7 +195,7 @@ def _report_line(seed: int, name: str, rate: str, row: Mapping[str, float]) -> s
         f"{100 * row['facts_kept']:.1f} %",
         f"{row['rumour_words']:.2f}",
         f"{100 * row['invented']:.2f} %",
-        f"{100 * row['invented_telling']:.2f} %",
+        f"{100 * row['invented_named']:.2f} %",
     )
     return f"| {' | '.join(map(str, cells))} |"
 
@@ -297,6 +297,6 @@ def _measured(
         "facts_kept": float(np.mean([is_kept(f, g) for f, g in facts])),
         "rumour_words": float(np.mean([g.split().count("rumour") for g in gists])),
         "invented": sum(invented(g, e.context) for g, e in zip(gists, episodes, strict=True)) / max(1, words),
-        "invented_telling": sum(invented(telling(g), e.context) for g, e in zip(gists, episodes, strict=True))
+        "invented_named": sum(invented(named(g), e.context) for g, e in zip(gists, episodes, strict=True))
         / max(1, words),
     }
