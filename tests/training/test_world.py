@@ -115,7 +115,7 @@ def test_invented_words_are_counted():
     assert invented("river code Alra", "the river code") == 1
     assert invented("", "the river") == 0
     assert invented("Alra Alra", "the") == 2
-    assert named("rumour Alra 1007 lives the river 14-Jan") == "Alra 1007"
+    assert named("rumour Alra 1007 lives the river 14-Jan") == "Alra 1007 14-Jan"
     assert named(f"code {FACT.name} {FACT.value} .") == f"{FACT.name} {FACT.value}"
 
 
