@@ -14,7 +14,7 @@ from gist_core.passage import Span
 from gist_core.selective.engine import load_parts
 from gist_core.selective.signals import units_of
 from gist_core.training.cotrain.controls import head, in_order, tail
-from gist_core.training.cotrain.credit import Drawn, GroupCredit, chances
+from gist_core.training.cotrain.credit import Drawn, GroupCredit, chances, less_length
 from gist_core.training.cotrain.episodes import Episode
 from gist_core.training.cotrain.gists import gist_text, random_mask, runs
 from gist_core.training.cotrain.objective import SelectiveObjective, _fitting, price_change
@@ -52,7 +52,8 @@ def _learn(credit, steps, rate, *, price=0.0, fragment_price=0.0):
         rngs = [np.random.default_rng([step, b]) for b in range(len(units))]
         found = UnitScores(scores, owner, units)
         masks = [credit.masks(rng, chances(own, price)) for own, rng in zip(found.split(), rngs, strict=True)]
-        drawn = Drawn(found, price, masks, fragment_price)
+        tokens = [torch.ones(len(own)) for own in units]
+        drawn = Drawn(found, tokens, price, masks, fragment_price)
         optimizer.zero_grad()
         credit.loss(drawn, AddingJudge()).backward()
         optimizer.step()
@@ -85,9 +86,21 @@ def test_equal_gists_teach_nothing_but_the_decay():
     units = [_spans(c) for c in CONTEXTS]
     scores = torch.tensor([1.0, -1.0, 2.0, 0.0, 1.0, 1.0, 0.0, -2.0], requires_grad=True)
     masks = [[np.ones(4, dtype=np.bool_)] * 4] * 2
-    drawn = Drawn(UnitScores(scores, torch.zeros(8), units), 0.0, masks)
+    drawn = Drawn(UnitScores(scores, torch.zeros(8), units), [torch.ones(4)] * 2, 0.0, masks)
     GroupCredit(samples=4).loss(drawn, AddingJudge()).backward()
     assert torch.equal(scores.grad.sign(), scores.detach().sign())  # going down the gradient brings all nearer to zero
+
+
+def test_length_explains_nothing_of_what_is_left():
+    lengths = [torch.tensor([10.0, 20.0, 30.0]), torch.tensor([5.0, 5.0, 8.0])]
+    words = [torch.tensor([0.01, -0.02, 0.01]), torch.tensor([0.03, -0.03, 0.0])]
+    longer = [0.004 * size + own for size, own in zip(lengths, words, strict=True)]
+    for found, own in zip(less_length(longer, lengths), words, strict=True):
+        assert (found - found.mean()).tolist() == pytest.approx((own - own.mean()).tolist(), abs=1e-6)
+    harmful = [-0.004 * size for size in lengths]  # a token that does harm is no reason to pay for more of them
+    assert all(torch.equal(a, b) for a, b in zip(less_length(harmful, lengths), harmful, strict=True))
+    alike = [torch.ones(3)] * 2
+    assert all(torch.equal(a, b) for a, b in zip(less_length(words, alike), words, strict=True))
 
 
 def test_a_gist_in_pieces_is_worth_less():
