@@ -6,7 +6,6 @@ how the entropy is weighted.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,8 +55,8 @@ class GroupCredit:
     """One number for a whole gist: the score-function gradient with the group as baseline (GRPO, arXiv 2402.03300).
 
     A longer gist nearly always gains more. Were that not taken off, every sample would push all scores up or all down,
-    and the price would run after them. So each gist pays for its tokens what a token gains at the moment: the slope of
-    gain on tokens within the groups, which is the multiplier that the asked rate has where nothing can be bettered.
+    and the price would run after them. So each gist pays for its tokens what a token gains in its group: the slope of
+    gain on tokens, which is the multiplier that the asked rate has where nothing can be bettered.
 
     A difference reward for each word (what the gist gains with it less what it gains without) was tried beside it and
     did worse for more time (``core/decisions/0007``).
@@ -79,23 +78,23 @@ class GroupCredit:
         total = drawn.scores.score.sum() * 0.0
         sampled = [torch.from_numpy(np.stack(masks)).to(drawn.scores.score) for masks in drawn.masks]
         lengths = [kept @ tokens for kept, tokens in zip(sampled, drawn.tokens, strict=True)]
-        worth = less_length(drawn.worth(judge), lengths)
-        for scores, logits, kept, gained in zip(drawn.scores.split(), drawn.logits(), sampled, worth, strict=True):
+        rows = zip(drawn.scores.split(), drawn.logits(), sampled, drawn.worth(judge), lengths, strict=True)
+        for scores, logits, kept, worth, length in rows:
             log_prob = -F.binary_cross_entropy_with_logits(logits.expand_as(kept), kept, reduction="none").sum(-1)
             p = torch.sigmoid(logits.detach())
             decay = 0.5 * (p * (1 - p) * scores.square()).sum()
-            total = total - (advantages(gained) * log_prob).mean() + self.decay * decay
+            total = total - (advantages(less_length(worth, length)) * log_prob).mean() + self.decay * decay
         return total / len(drawn.masks)
 
 
-def less_length(worth: Sequence[Tensor], lengths: Sequence[Tensor]) -> list[Tensor]:
-    """For each context the (G,) worth of its gists less what their lengths explain of it.
+def less_length(worth: Tensor, lengths: Tensor) -> Tensor:
+    """(G,) worth of a context's gists and their tokens -> (G,) worth less what length explains of it.
 
-    One slope for all contexts, by least squares within each; no less than 0.
+    The slope is that of least squares, and no less than 0: a token that does harm is no reason to pay for more of them.
     """
-    dw, dl = (torch.cat([x - x.mean() for x in some]) for some in (worth, lengths))
-    slope = ((dw * dl).sum() / dl.square().sum().clamp(min=1e-6)).clamp(min=0.0)
-    return [own - slope * (size - size.mean()) for own, size in zip(worth, lengths, strict=True)]
+    longer = lengths - lengths.mean()
+    slope = (worth * longer).sum() / longer.square().sum().clamp(min=1e-6)
+    return worth - slope.clamp(min=0.0) * longer
 
 
 def chances(scores: Tensor, price: float) -> np.ndarray:
