@@ -125,7 +125,18 @@ class SelectiveObjective:
     @torch.no_grad()
     def sampled_rate(self, contexts: Sequence[str], asked: float, rngs: Sequence[np.random.Generator]) -> float:
         """Mean rate of one sampled gist of each context, at the price of the rate ``asked``."""
+        return self._sampled_rate(contexts, self.policy(contexts), asked, rngs)
+
+    @torch.no_grad()
+    def settle_all(self, contexts: Sequence[str], rngs: Sequence[np.random.Generator], rates: Sequence[float]) -> None:
+        """A step of dual ascent for each of the rates, the scores as they are."""
         scores: UnitScores = self.policy(contexts)
+        for asked in rates:
+            self.settle(asked, self._sampled_rate(contexts, scores, asked, rngs), asked, 1.0)
+
+    def _sampled_rate(
+        self, contexts: Sequence[str], scores: UnitScores, asked: float, rngs: Sequence[np.random.Generator]
+    ) -> float:
         gists = []
         for context, units, s, rng in zip(contexts, scores.units, scores.split(), rngs, strict=True):
             gists.append([gist_text(context, units, self.credit.masks(rng, chances(s, self._price(asked)))[0])])
@@ -163,9 +174,8 @@ def settle_prices(objective: SelectiveObjective, contexts: Sequence[Sequence[str
     """
     seen: dict[float, list[float]] = {asked: [] for asked in rates}
     for step, some in enumerate(contexts):
+        objective.settle_all(some, [np.random.default_rng([step, i]) for i in range(len(some))], rates)
         for asked in rates:
-            rngs = [np.random.default_rng([step, i]) for i in range(len(some))]
-            objective.settle(asked, objective.sampled_rate(some, asked, rngs), asked, 1.0)
             seen[asked].append(objective.prices[asked])
     objective.prices |= {asked: float(np.mean(found[len(found) // 2 :])) for asked, found in seen.items() if found}
 
