@@ -21,13 +21,9 @@ from gist_core.training.rewards import advantages
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """A policy's masks for a batch: ``masks[b]`` are those of context b, drawn at ``price``.
-
-    ``tokens[b]`` (U,) are the sizes of its units in the generator's tokens.
-    """
+    """A policy's masks for a batch: ``masks[b]`` are those of context b, drawn at ``price``."""
 
     scores: UnitScores
-    tokens: list[Tensor]
     price: float
     masks: list[list[Mask]]
     fragment_price: float = 0.0
@@ -54,10 +50,6 @@ class Drawn:
 class GroupCredit:
     """One number for a whole gist: the score-function gradient with the group as baseline (GRPO, arXiv 2402.03300).
 
-    A longer gist nearly always gains more. Were that not taken off, every sample would push all scores up or all down,
-    and the price would run after them. So each gist pays for its tokens what a token gains in its group: the slope of
-    gain on tokens, which is the multiplier that the asked rate has where nothing can be bettered.
-
     A difference reward for each word (what the gist gains with it less what it gains without) was tried beside it and
     did worse for more time (``core/decisions/0007``).
 
@@ -76,25 +68,15 @@ class GroupCredit:
     def loss(self, drawn: Drawn, judge: Judge) -> Tensor:
         """A scalar whose gradient moves the scores; mean over contexts."""
         total = drawn.scores.score.sum() * 0.0
-        sampled = [torch.from_numpy(np.stack(masks)).to(drawn.scores.score) for masks in drawn.masks]
-        lengths = [kept @ tokens for kept, tokens in zip(sampled, drawn.tokens, strict=True)]
-        rows = zip(drawn.scores.split(), drawn.logits(), sampled, drawn.worth(judge), lengths, strict=True)
-        for scores, logits, kept, worth, length in rows:
+        for scores, logits, masks, gained in zip(
+            drawn.scores.split(), drawn.logits(), drawn.masks, drawn.worth(judge), strict=True
+        ):
+            kept = torch.from_numpy(np.stack(masks)).to(logits)
             log_prob = -F.binary_cross_entropy_with_logits(logits.expand_as(kept), kept, reduction="none").sum(-1)
             p = torch.sigmoid(logits.detach())
             decay = 0.5 * (p * (1 - p) * scores.square()).sum()
-            total = total - (advantages(less_length(worth, length)) * log_prob).mean() + self.decay * decay
+            total = total - (advantages(gained) * log_prob).mean() + self.decay * decay
         return total / len(drawn.masks)
-
-
-def less_length(worth: Tensor, lengths: Tensor) -> Tensor:
-    """(G,) worth of a context's gists and their tokens -> (G,) worth less what length explains of it.
-
-    The slope is that of least squares, and no less than 0: a token that does harm is no reason to pay for more of them.
-    """
-    longer = lengths - lengths.mean()
-    slope = (worth * longer).sum() / longer.square().sum().clamp(min=1e-6)
-    return worth - slope.clamp(min=0.0) * longer
 
 
 def chances(scores: Tensor, price: float) -> np.ndarray:

@@ -103,7 +103,7 @@ class SelectiveObjective:
         price = self._price(asked)
         keep = [chances(own, price) for own in scores.split()]
         masks = [self.credit.masks(rng, p) for rng, p in zip(rngs, keep, strict=True)]
-        drawn = Drawn(scores, self._tokens(contexts, scores.units), price, masks, self.fragment_price)
+        drawn = Drawn(scores, price, masks, self.fragment_price)
         gists = [
             [gist_text(c, units, mask) for mask in masks]
             for c, units, masks in zip(contexts, scores.units, drawn.masks, strict=True)

@@ -9,6 +9,7 @@ query depends on is touched.
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -95,9 +96,10 @@ def train_query_free(run: QueryFreeRun, out: Path, name: str, version: str) -> P
     teacher.eval().requires_grad_(False)  # noqa: FBT003 - torch's own signature
     frame, parts = Frame(tokenizer, SEPARATOR), load_parts(run.start)
     learner = _learn_head(run, parts, teacher, frame, out)
-    draft = out / "draft"
-    save_parts(draft, parts, name, version, int8=True)
-    fitted = _fit_fusion(run, draft, teacher, frame, learner.recency.detach().cpu().numpy())
+    with tempfile.TemporaryDirectory() as temporary:
+        draft = Path(temporary) / "draft"  # the fusion is fitted to the int8 weights
+        save_parts(draft, parts, name, version, int8=True)
+        fitted = _fit_fusion(run, draft, teacher, frame, learner.recency.detach().cpu().numpy())
     save_parts(out / "checkpoint", fitted, name, version, int8=True)
     return out / "checkpoint"
 

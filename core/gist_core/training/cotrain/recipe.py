@@ -21,7 +21,7 @@ from gist_core.training.cotrain.episodes import Episode, EpisodeSizes, cut_episo
 from gist_core.training.cotrain.generative import GenerativeObjective
 from gist_core.training.cotrain.imitate import gists_loss, imitate
 from gist_core.training.cotrain.loop import Draw, Players, cotrain
-from gist_core.training.cotrain.objective import Objective, SelectiveObjective, settle_prices
+from gist_core.training.cotrain.objective import Objective, SelectiveObjective
 from gist_core.training.cotrain.policy import SelectivePolicy
 from gist_core.training.cotrain.saliency import saliency_loss
 from gist_core.training.cotrain.scoring import Frame
@@ -37,7 +37,6 @@ SEPARATOR = "\n\n"
 CHECKPOINT, GENERATOR = "checkpoint", "generator"
 INSTRUCTION = "Write down, as briefly as you can, what one must know of this text to predict what follows.\n\n"
 BEHIND = "\n\nBriefly:"
-_SETTLING, _SETTLED_ON = 24, 8  # steps and contexts that find the prices of the asked rates after the warm start
 _QUICKER = 5  # a writer that imitates may learn so much faster than one that is rewarded
 
 
@@ -78,11 +77,9 @@ def cotrain_selective(run: TextRun, settings: CotrainSettings, out: Path, name: 
         found = torch.optim.AdamW(keep.policy.trained(), lr=settings.policy_rate, betas=(0.9, 0.95), weight_decay=0.0)
         loss = saliency_loss(keep.policy, cast.teacher, cast.frame)
         imitate(keep.policy, (found,), loss, cast.draw, run.imitation_steps, settings.micro, out)
-        seen = [[e.context for e in cast.draw(step)[:_SETTLED_ON]] for step in range(_SETTLING)]
-        settle_prices(keep, seen, settings.rates)
         return keep
 
-    return _cotrained(run, replace(settings, anneal=0.0), objective, out, name, version)
+    return _cotrained(run, settings, objective, out, name, version)
 
 
 def cotrain_generative(run: TextRun, settings: CotrainSettings, out: Path, name: str, version: str) -> Path:
