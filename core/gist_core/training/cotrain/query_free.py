@@ -23,7 +23,7 @@ from gist_core.cases import load_cases
 from gist_core.errors import InvalidInputError
 from gist_core.records import Split
 from gist_core.selective.engine import Engine, Parts, load_parts, save_parts, start_engine
-from gist_core.selective.model import SelectiveModel
+from gist_core.selective.model import ASKED, FREE, SelectiveModel
 from gist_core.selective.signals import prepare, signals
 from gist_core.training.cotrain.episodes import Episode, EpisodeSizes, cut_episodes
 from gist_core.training.cotrain.gists import unit_means
@@ -40,6 +40,8 @@ from gist_core.training.lm.windows import drawn
 
 _BINS = 16  # of the distance from the end of C
 _LOOKED_AT = 0.25  # share of C's tokens whose sentences count as evidence
+_FROM_TEXT = 0.5  # of the keep head; the rest stays what questions taught it (core/decisions/log.md has other shares)
+_TEXT = "text"  # to the fusion all sets of the corpus are one: a set of questions more would weigh as much
 _CHUNK = 8
 
 
@@ -119,8 +121,15 @@ def _learn_head(run: QueryFreeRun, parts: Parts, teacher: Any, frame: Frame, out
 
     optimizer = torch.optim.AdamW([p for p in learner.parameters() if p.requires_grad], lr=run.rate, weight_decay=0.0)
     imitate(learner, (optimizer,), saliency_loss(learner, teacher, frame), draw, run.steps, _CHUNK, out)
-    parts.model.keep_head.load_state_dict(words.keep_head.state_dict())
+    _mix(parts.model.keep_head, words.keep_head)
     return learner
+
+
+@torch.no_grad()
+def _mix(head: nn.Linear, learned: nn.Linear) -> None:
+    """The column of calls without a query: between the questions' and the one learned from text."""
+    for old, new in ((head.weight, learned.weight), (head.bias, learned.bias)):
+        old[FREE] = old[ASKED].lerp(new[FREE].to(old.device), _FROM_TEXT)
 
 
 def _episodes(run: QueryFreeRun, frame: Frame, side: Split, name: str | None = None) -> list[Episode]:
@@ -141,14 +150,14 @@ def _fit_fusion(run: QueryFreeRun, draft: Path, teacher: Any, frame: Frame, rece
     rated = rate_cases(engine, cases, with_query=False)
     for name in sorted({d.set for d in read_corpus(run.text, "validation")}):
         episodes = _episodes(run, frame, "validation", name)[: run.rated]
-        rated += _rate_episodes(engine, teacher, frame, episodes, recency, name)
+        rated += _rate_episodes(engine, teacher, frame, episodes, recency)
     exponent = choose_exponent(rated, held_out_logits(rated))
     fusions = parts.fusions | {"free": fit_fusion(rated)}
     return replace(parts, fusions=fusions, length_exponent=parts.length_exponent | {"free": exponent})
 
 
 def _rate_episodes(
-    engine: Engine, teacher: Any, frame: Frame, episodes: Sequence[Episode], recency: np.ndarray, name: str
+    engine: Engine, teacher: Any, frame: Frame, episodes: Sequence[Episode], recency: np.ndarray
 ) -> Iterator[Rated]:
     """Sentences as units; evidence is what the teacher looked at most, for how far from the end it stands."""
     for at in range(0, len(episodes), _CHUNK):
@@ -160,7 +169,7 @@ def _rate_episodes(
             means = unit_means(spans, frame.starts(episode.context), looked.cpu().numpy())
             expected = np.exp(recency[_bins([s.start for s in spans], len(episode.context))])
             sizes = np.bincount(made.cut.tokens.unit, minlength=len(spans)).astype(np.float32)
-            yield Rated(name, found.units, _most(means / expected, sizes), sizes)
+            yield Rated(_TEXT, found.units, _most(means / expected, sizes), sizes)
 
 
 def _most(values: np.ndarray, sizes: np.ndarray) -> np.ndarray:
