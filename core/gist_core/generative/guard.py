@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 from gist_core.facts import FactKind, facts, value_texts
+from gist_core.matching import folded, stands
 from gist_core.passage import Span, merge_spans
 from gist_core.segment.values import CJK, UNSPACED
 
@@ -24,7 +25,6 @@ _ROUNDS = 8  # a cut can bring two words together that make a new value; a sound
 _VALUES = frozenset({FactKind.NUMBER, FactKind.DATE, FactKind.IDENTIFIER, FactKind.NAME})
 _PLAIN = re.compile(rf"[^\W{CJK}{UNSPACED}]++")
 _WORD = re.compile(r"\S+")
-_ALONE = re.compile(rf"[{CJK}{UNSPACED}]")
 
 
 class Guarded(NamedTuple):
@@ -39,7 +39,7 @@ class Source:
 
     def __init__(self, text: str) -> None:
         self._text = text
-        self._body = _folded(text)
+        self._body = folded(text)
 
     def unfounded(self, gist: str) -> list[Span]:
         """Where the gist has a value that the source does not; sorted, disjoint."""
@@ -47,16 +47,16 @@ class Source:
         taken = merge_spans((start, end) for start, end, _ in values)
         parts = [part for fact in values for part in _parts(gist, *fact)]
         return merge_spans(
-            span for span in [*parts, *_digits(gist, taken)] if not self._holds(_folded(gist[span.start : span.end]))
+            span for span in [*parts, *_digits(gist, taken)] if not self._holds(folded(gist[span.start : span.end]))
         )
 
     def _holds(self, value: str) -> bool:
-        return _stands(value, self._body) or value in self._values
+        return stands(value, self._body) or value in self._values
 
     @cached_property
     def _values(self) -> frozenset[str]:
         """The source's own values, which a gist may repeat although they go on in the source: August 5 of August 5.2"""
-        return frozenset(_folded(text) for _, text in value_texts(self._text))
+        return frozenset(folded(text) for _, text in value_texts(self._text))
 
 
 def guard(source: Source, gist: str) -> Guarded:
@@ -112,26 +112,3 @@ def _without(text: str, spans: Sequence[Span]) -> str:
             head, tail = head[:-1].rstrip(" \t"), tail[1:]
         out = head + tail
     return out.lstrip(" \t\r\n,;:.!?)-").rstrip()
-
-
-def _folded(text: str) -> str:
-    """Case folded, each run of white space as one space."""
-    return " ".join(text.casefold().split())
-
-
-def _stands(value: str, body: str) -> bool:
-    """Whether a value stands in a text by itself: not inside a longer word or number, as 5 in 15, 5.2 or 5th."""
-    at = body.find(value)
-    while at >= 0:
-        end = at + len(value)
-        if not _goes_on(value[0], body[max(0, at - 2) : at][::-1]) and not _goes_on(value[-1], body[end : end + 2]):
-            return True
-        at = body.find(value, at + 1)
-    return False
-
-
-def _goes_on(edge: str, beyond: str) -> bool:
-    """Whether what stands beyond the edge of a value, nearest first, belongs to the same word or number."""
-    if edge.isalnum() and beyond[:1].isalnum():
-        return not _ALONE.match(edge) and not _ALONE.match(beyond)
-    return edge.isdigit() and len(beyond) == 2 and beyond[0] in ".,:" and beyond[1].isdigit()
