@@ -3,8 +3,9 @@
 #
 #     sh cookbook/runs/cotrain.sh DATA OUT
 #
-# DATA holds text (lm_*.jsonl.xz, or any .txt, .md, .rst, .jsonl); needs the extra "train". Two hours on two CPU cores, half of it
-# for the language model. A run that was stopped goes on. The generative part was not run to its end by its authors.
+# DATA holds text (lm_*.jsonl.xz, or any .txt, .md, .rst, .jsonl); needs the extra "train". On two CPU cores: an hour for the language
+# model, 45 minutes for the selective policy, an estimated 40 for the generative one, of which its authors ran only the imitation, and
+# which fails at this size (core/decisions/log.md), 15 for the table. A run that was stopped goes on.
 set -eu
 cd "$(dirname "$0")/../.."
 gist=.venv/bin/gist
