@@ -16,4 +16,4 @@ sizes="--context 512 --local 32 --future 64"
 "$gist" train cotrain --data "$1" --model "$2/lm/checkpoint" --out "$2/generative" $sizes --policy generative \
     --start "$2/selective/checkpoint" --rate 0.1 --imitation-steps 200 --warm-steps 10 --steps 20 --batch 8 --micro 8
 "$gist" train measure-gists --data "$1" --model "$2/lm/checkpoint" $sizes --run "$2/selective" --run "$2/generative" \
-    --episodes 200 --out "$2/measured"
+    --episodes 150 --out "$2/measured"

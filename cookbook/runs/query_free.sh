@@ -10,4 +10,4 @@ cd "$(dirname "$0")/../.."
 gist=.venv/bin/gist
 "$gist" train query-free --data "$1" --questions "$1" --model "$2/lm/checkpoint" --out "$2/query-free"
 "$gist" train measure-gists --data "$1" --model "$2/lm/checkpoint" --context 512 --local 32 --future 64 --run "$2/selective" \
-    --checkpoint "$2/query-free/checkpoint" --episodes 200 --out "$2/measured-query-free"
+    --checkpoint "$2/query-free/checkpoint" --episodes 150 --out "$2/measured-query-free"
