@@ -76,7 +76,7 @@ def test_a_checkpoint_of_one_head_serves_both_modes(trained, tmp_path):
     save_parts(tmp_path / "older", parts, "older", "1.0", int8=True)
     assert torch.equal(load_parts(tmp_path / "older").model.keep_head.weight, asked.repeat(2, 1))
     older = load_compressor(str(tmp_path / "older"))
-    assert all(r.text for r in older.compress(PASSAGES, query=None, budget=Budget(ratio=0.5)))
+    assert all(r.text for r in older.compress(PASSAGES, query=None, budget=Budget(ratio=0.5, scope="each")))
 
 
 def test_what_was_looked_at_most_is_evidence_until_a_quarter_of_the_tokens_is_reached():

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -42,16 +43,28 @@ def rate_cases(engine: Engine, cases: Sequence[Case], *, with_query: bool) -> li
     for case in cases:
         if not any(case.evidence):
             continue
-        parts, texts = engine.parts, [p.text for p in case.passages]
-        query = case.query if with_query else None
-        made = prepare(texts, query, parts.tokenizer, parts.model.config)
-        found = signals(made, engine.worker.submit(made.items).result())
-        spans = [(i, s.span) for i, group in enumerate(made.segments) for s in group]
-        evidence = np.array([_is_evidence(span, case.evidence[i]) for i, span in spans], dtype=np.float32)
-        sizes = np.bincount(made.cut.tokens.unit, minlength=len(spans)).astype(np.float32)
+        read = read_units(engine, [p.text for p in case.passages], case.query if with_query else None)
+        evidence = np.array([_is_evidence(span, case.evidence[i]) for i, span in read.spans], dtype=np.float32)
         if evidence.any():
-            rated.append(Rated(case.set, found.units, evidence, sizes))
+            rated.append(Rated(case.set, read.signals, evidence, read.sizes))
     return rated
+
+
+class ReadUnits(NamedTuple):
+    """The units of a call: ``spans`` with the number of their text, ``signals`` (U, F), ``sizes`` (U,) in tokens."""
+
+    spans: list[tuple[int, Span]]
+    signals: Floats
+    sizes: Floats
+
+
+def read_units(engine: Engine, texts: Sequence[str], query: str | None) -> ReadUnits:
+    """What the fusion is told of every unit of some texts."""
+    made = prepare(texts, query, engine.parts.tokenizer, engine.parts.model.config)
+    found = signals(made, engine.worker.submit(made.items).result())
+    spans = [(i, s.span) for i, group in enumerate(made.segments) for s in group]
+    sizes = np.bincount(made.cut.tokens.unit, minlength=len(spans)).astype(np.float32)
+    return ReadUnits(spans, found.units, sizes)
 
 
 def _is_evidence(span: Span, evidence: Sequence[Span]) -> bool:

@@ -20,7 +20,6 @@ from gist_core.passage import Span
 from gist_core.selective.engine import Parts
 from gist_core.selective.pooling import pool_logits
 from gist_core.selective.signals import prepare, special_ids
-from gist_core.selective.windows import Windows, collate
 
 _CHUNK = 32  # windows that are run together
 
@@ -64,18 +63,15 @@ class SelectivePolicy(nn.Module):
         prepared = [prepare([context], None, self.parts.tokenizer, self.model.config) for context in contexts]
         units = [[s.span for s in p.segments[0]] for p in prepared]
         first = np.cumsum([0, *map(len, units)])
-        keep = self._keep([p.cut for p in prepared])
+        keep = self._keep([item.ids for p in prepared for item in p.items])
         unit = np.concatenate([p.cut.tokens.unit + at for p, at in zip(prepared, first[:-1], strict=True)])
         owner = torch.repeat_interleave(torch.arange(len(units)), torch.tensor([len(u) for u in units]))
         score = pool_logits(keep, torch.from_numpy(unit).to(keep.device), int(first[-1]))
         return UnitScores(score, owner.to(keep.device), units)
 
-    def _keep(self, cuts: Sequence[Windows]) -> Tensor:
-        """(N,) keep logits of all tokens, in order."""
+    def _keep(self, rows: Sequence[NDArray[np.int64]]) -> Tensor:
+        """Windows with their special tokens -> (N,) keep logits of all tokens, in order."""
         special, place = special_ids(self.parts.tokenizer), self.model.side.device
-        rows = [
-            collate(cut, [row], special.cls, special.sep, special.pad).ids[0] for cut in cuts for row in range(len(cut))
-        ]
         order = np.argsort([len(row) for row in rows], kind="stable")
         found: list[Tensor] = [torch.zeros(0, device=place)] * len(rows)
         with torch.set_grad_enabled(self.whole and torch.is_grad_enabled()):

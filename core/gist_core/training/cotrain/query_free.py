@@ -21,19 +21,17 @@ from torch import nn
 
 from gist_core.cases import load_cases
 from gist_core.errors import InvalidInputError
-from gist_core.records import Split
 from gist_core.selective.engine import Engine, Parts, load_parts, save_parts, start_engine
-from gist_core.selective.model import ASKED, FREE, SelectiveModel
-from gist_core.selective.signals import prepare, signals
+from gist_core.selective.model import ASKED, FREE
 from gist_core.training.cotrain.episodes import Episode, EpisodeSizes, cut_episodes
 from gist_core.training.cotrain.gists import unit_means
 from gist_core.training.cotrain.imitate import imitate
 from gist_core.training.cotrain.policy import SelectivePolicy, UnitScores
-from gist_core.training.cotrain.recipe import SEPARATOR
+from gist_core.training.cotrain.recipe import SEPARATOR, parts_with
 from gist_core.training.cotrain.saliency import saliency, saliency_loss
 from gist_core.training.cotrain.scoring import Frame
 from gist_core.training.export import FREE_CASES
-from gist_core.training.fusion import Rated, choose_exponent, fit_fusion, held_out_logits, rate_cases
+from gist_core.training.fusion import Rated, choose_exponent, fit_fusion, held_out_logits, rate_cases, read_units
 from gist_core.training.hub import load_causal
 from gist_core.training.lm.corpus import read_corpus
 from gist_core.training.lm.windows import drawn
@@ -91,7 +89,7 @@ def train_query_free(run: QueryFreeRun, out: Path, name: str, version: str) -> P
 
     Raises:
         CheckpointError: The base or the start cannot be loaded.
-        InvalidInputError: The corpus holds no text of an episode's length on one of its sides.
+        InvalidInputError: The corpus holds no text of an episode's length to train on.
     """
     torch.manual_seed(run.seed)
     teacher, tokenizer = load_causal(run.base)
@@ -108,20 +106,23 @@ def train_query_free(run: QueryFreeRun, out: Path, name: str, version: str) -> P
 
 def _learn_head(run: QueryFreeRun, parts: Parts, teacher: Any, frame: Frame, out: Path) -> WithRecency:
     """Train the keep head of ``parts`` in place, words as units; the column of calls with a query gets no gradient."""
-    words = SelectiveModel(replace(parts.model.config, granularity="word"))
-    words.load_state_dict(parts.model.state_dict())
-    policy = SelectivePolicy(replace(parts, model=words), whole=False)
+    policy = SelectivePolicy(parts_with(parts, granularity="word"), whole=False)
     for name, parameter in policy.model.named_parameters():
         parameter.requires_grad_(name.startswith("keep_head"))
     learner = WithRecency(policy)
-    episodes = _episodes(run, frame, "train")
+    episodes = cut_episodes([d.text for d in read_corpus(run.text, "train")], frame.tokenizer, run.sizes, run.seed)
+    if not episodes:
+        raise InvalidInputError(
+            f"No document of the train side has the {run.sizes.total} tokens of an episode.",
+            hint="Give longer documents, or smaller sizes.",
+        )
 
     def draw(step: int) -> Sequence[Episode]:
         return [episodes[i] for i in drawn(len(episodes), run.batch, run.seed, step)]
 
     optimizer = torch.optim.AdamW([p for p in learner.parameters() if p.requires_grad], lr=run.rate, weight_decay=0.0)
     imitate(learner, (optimizer,), saliency_loss(learner, teacher, frame), draw, run.steps, _CHUNK, out)
-    _mix(parts.model.keep_head, words.keep_head)
+    _mix(parts.model.keep_head, policy.model.keep_head)
     return learner
 
 
@@ -132,24 +133,15 @@ def _mix(head: nn.Linear, learned: nn.Linear) -> None:
         old[FREE] = old[ASKED].lerp(new[FREE].to(old.device), _FROM_TEXT)
 
 
-def _episodes(run: QueryFreeRun, frame: Frame, side: Split, name: str | None = None) -> list[Episode]:
-    texts = [d.text for d in read_corpus(run.text, side) if name in (None, d.set)]
-    found = cut_episodes(texts, frame.tokenizer, run.sizes, run.seed)
-    if not found and name is None:
-        raise InvalidInputError(
-            f"No document of the {side} side has the {run.sizes.total} tokens of an episode.",
-            hint="Give longer documents, or smaller sizes.",
-        )
-    return found
-
-
 def _fit_fusion(run: QueryFreeRun, draft: Path, teacher: Any, frame: Frame, recency: np.ndarray) -> Parts:
     parts = load_parts(draft)
     engine = start_engine(parts, "auto")
     cases = [c for n, limit in FREE_CASES.items() for c in load_cases(run.questions, n, "validation", limit)]
     rated = rate_cases(engine, cases, with_query=False)
-    for name in sorted({d.set for d in read_corpus(run.text, "validation")}):
-        episodes = _episodes(run, frame, "validation", name)[: run.rated]
+    documents = read_corpus(run.text, "validation")
+    for name in sorted({d.set for d in documents}):
+        texts = [d.text for d in documents if d.set == name]
+        episodes = cut_episodes(texts, frame.tokenizer, run.sizes, run.seed)[: run.rated]
         rated += _rate_episodes(engine, teacher, frame, episodes, recency)
     exponent = choose_exponent(rated, held_out_logits(rated))
     fusions = parts.fusions | {"free": fit_fusion(rated)}
@@ -163,13 +155,11 @@ def _rate_episodes(
     for at in range(0, len(episodes), _CHUNK):
         some = episodes[at : at + _CHUNK]
         for episode, looked in zip(some, saliency(teacher, frame, some), strict=True):
-            made = prepare([episode.context], None, engine.parts.tokenizer, engine.parts.model.config)
-            found = signals(made, engine.worker.submit(made.items).result())
-            spans = [s.span for s in made.segments[0]]
+            read = read_units(engine, [episode.context], None)
+            spans = [span for _, span in read.spans]
             means = unit_means(spans, frame.starts(episode.context), looked.cpu().numpy())
             expected = np.exp(recency[_bins([s.start for s in spans], len(episode.context))])
-            sizes = np.bincount(made.cut.tokens.unit, minlength=len(spans)).astype(np.float32)
-            yield Rated(_TEXT, found.units, _most(means / expected, sizes), sizes)
+            yield Rated(_TEXT, read.signals, _most(means / expected, read.sizes), read.sizes)
 
 
 def _most(values: np.ndarray, sizes: np.ndarray) -> np.ndarray:

@@ -112,8 +112,12 @@ def word_parts(parts: Parts) -> Parts:
 
     What a word is worth hangs on how far from the end it stands, and only a window that holds all of C can tell.
     """
-    config = parts.model.config
-    model = SelectiveModel(replace(config, granularity="word", window_tokens=config.max_positions - FRAME))
+    return parts_with(parts, granularity="word", window_tokens=parts.model.config.max_positions - FRAME)
+
+
+def parts_with(parts: Parts, **changes: Any) -> Parts:
+    """A copy of the weights as a model whose config differs in ``changes``."""
+    model = SelectiveModel(replace(parts.model.config, **changes))
     model.load_state_dict(parts.model.state_dict())
     return replace(parts, model=model)
 
