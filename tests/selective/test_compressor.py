@@ -6,6 +6,8 @@ import asyncio
 import copy
 import pickle
 import random
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -189,3 +191,21 @@ def test_a_timeout_belongs_to_its_caller(compressor):
     slow, fine = asyncio.run(run())
     assert isinstance(slow, CompressionTimeoutError)
     assert fine[0].text
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="counts threads as Linux shows them")
+def test_callers_do_not_compute_with_torch(default):
+    """A caller that did would start OpenMP threads of its own beside those of the network, and slow both."""
+    passages = [Passage(str(i), STORY * 30) for i in range(8)]
+
+    def threads():
+        return len(list(Path("/proc/self/task").iterdir()))
+
+    def call(query):
+        default.compress(passages, query=query, budget=Budget(ratio=0.25))
+
+    call("bees")
+    with ThreadPoolExecutor(1) as caller:
+        before = caller.submit(threads).result()
+        caller.submit(call, "Napoleon").result()
+        assert caller.submit(threads).result() <= before

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
@@ -15,7 +14,7 @@ from gist_core.passage import Span
 from gist_core.segment import Segment, segments, words
 from gist_core.selective.config import SelectiveConfig
 from gist_core.selective.lexical import overlap
-from gist_core.selective.pooling import pool_logits
+from gist_core.selective.pooling import pool_arrays
 from gist_core.selective.scorer import WindowItem, WindowScores
 from gist_core.selective.windows import Windows, clean, collate, tokenize, windows
 
@@ -138,7 +137,7 @@ def signals(prepared: Prepared, scores: Sequence[WindowScores]) -> Signals:
     unit_cosine, central = of_piece("piece_cosine"), of_piece("central")
     window_cosine = of_window([s.window_cosine for s in scores])
     columns = (
-        _pool(keep, tokens.unit, count),
+        pool_arrays(keep, tokens.unit, count),
         of_window([s.relevance for s in scores]),
         unit_cosine,
         window_cosine,
@@ -177,9 +176,4 @@ def span_logits(prepared: Prepared, keep: Floats, passage: int, spans: Sequence[
     ends = np.searchsorted(tokens.start[first:last], [s.end for s in spans]) + first
     number = np.concatenate([np.full(e - b, i) for i, (b, e) in enumerate(zip(begins, ends, strict=True))])
     at = np.concatenate([np.arange(b, e) for b, e in zip(begins, ends, strict=True)])
-    return _pool(keep[at.astype(np.int64)], number.astype(np.int64), len(spans))
-
-
-def _pool(logits: Floats, unit: Ints, count: int) -> Floats:
-    pooled: Floats = pool_logits(torch.from_numpy(logits), torch.from_numpy(unit), count).numpy()
-    return pooled
+    return pool_arrays(keep[at.astype(np.int64)], number.astype(np.int64), len(spans))
