@@ -72,15 +72,7 @@ def read_tensors(folder: Path) -> dict[str, NDArray[Any]]:
     Raises:
         CheckpointError: The file is missing or damaged.
     """
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
-    try:
-        stored = load_file(folder / WEIGHTS)
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(
-            f"{folder / WEIGHTS} cannot be read: {error}", hint="Copy the checkpoint again."
-        ) from error
+    stored = _stored(folder)
     return {
         name: _restore(tensor, stored.get(name + _SCALE))
         for name, tensor in stored.items()
@@ -111,6 +103,16 @@ def write_checkpoint(folder: Path, manifest: Manifest, tensors: Tensors, tokeniz
             shutil.move(part, folder / part.name)
 
 
+def update_checkpoint(folder: Path, manifest: Manifest, tensors: Tensors) -> None:
+    """Change a checkpoint in place: its manifest, and the tensors of these names; all others stay bit for bit.
+
+    Raises:
+        CheckpointError: The checkpoint is missing or damaged.
+    """
+    tokenizer_json = (folder / TOKENIZER).read_text(encoding="utf-8")
+    write_checkpoint(folder, manifest, _stored(folder) | dict(tensors), tokenizer_json)
+
+
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write what a checkpoint says of itself, in whole or not at all; its tensors stay as they are."""
     content = {"format_version": FORMAT_VERSION, "kind": manifest.kind, "name": manifest.name}
@@ -131,6 +133,18 @@ def to_int8(tensors: Tensors, smallest: int = 4_096) -> dict[str, NDArray[Any]]:
         out[name] = np.rint(tensor / scale[:, None]).astype(np.int8)
         out[name + _SCALE] = scale
     return out
+
+
+def _stored(folder: Path) -> dict[str, NDArray[Any]]:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        return dict(load_file(folder / WEIGHTS))
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(
+            f"{folder / WEIGHTS} cannot be read: {error}", hint="Copy the checkpoint again."
+        ) from error
 
 
 def _restore(tensor: NDArray[Any], scale: NDArray[Any] | None) -> NDArray[Any]:

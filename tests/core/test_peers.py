@@ -14,8 +14,8 @@ from gist_core.evaluation.systems.llmlingua import llmlingua, llmlingua2, llmlin
 from gist_core.evaluation.systems.llmlingua_shapes import SHAPES, Shape, random_llmlingua2, write_random
 from gist_core.evaluation.systems.openprovence import openprovence
 from gist_core.evaluation.systems.rates import RateCompressor
-from gist_core.evaluation.words import word_texts
 from gist_core.tokens import token_counter
+from gist_core.words import word_texts
 
 needs_package = pytest.mark.skipif(find_spec("llmlingua") is None, reason="llmlingua is not installed")
 COUNT = token_counter("cl100k_base").count

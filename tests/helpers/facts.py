@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import string
 from pathlib import Path
 
 NAMES = ["Napoleon", "cat", "dog", "cheese", "iron", "mat"]
@@ -28,7 +29,19 @@ def fact(number: int) -> dict:
     }
 
 
+def foreign(text: str) -> str:
+    """The text, as long, in letters of which no English vocabulary makes words."""
+    return text.translate({latin: ord("\u0430") + latin % 32 - 1 for latin in map(ord, string.ascii_letters)})
+
+
+def foreign_fact(number: int) -> dict:
+    found = fact(number)
+    documents = [{**d, "text": foreign(d["text"])} for d in found["documents"]]
+    return {**found, "query": foreign(found["query"]), "documents": documents}
+
+
 def write_facts(folder: Path) -> Path:
-    lines = [json.dumps(fact(n)) for n in range(1000, 1120)]
-    (folder / "facts.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    for name, make in (("facts", fact), ("foreign", foreign_fact)):
+        lines = [json.dumps(make(n)) for n in range(1000, 1120)]
+        (folder / f"{name}.jsonl").write_text("\n".join(lines), encoding="utf-8")
     return folder

@@ -10,7 +10,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 
 from gist_core.selective.config import SelectiveConfig
 from gist_core.selective.engine import Parts, save_parts
-from gist_core.selective.fusion import untrained
+from gist_core.selective.fusion import MODES, Rating, untrained
 from gist_core.selective.model import SelectiveModel
 
 TEXTS = [
@@ -49,8 +49,7 @@ def tiny_model(window_tokens: int = 48) -> SelectiveModel:
 
 
 def save_tiny(folder: Path, *, int8: bool = True) -> Path:
-    parts = Parts(
-        tiny_model(), tiny_tokenizer(), {"query": untrained(), "free": untrained()}, {"query": 0.0, "free": 0.3}
-    )
+    ratings = {mode: Rating(untrained(), 0.3 if mode == "free" else 0.0) for mode in MODES}
+    parts = Parts(tiny_model(), tiny_tokenizer(), ratings)
     save_parts(folder, parts, "tiny", "1", int8=int8)
     return folder

@@ -8,11 +8,16 @@ import random
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import load_file
 from transformers import BertConfig, BertModel
+from typer.testing import CliRunner
 
 from gist_core import Budget, Passage, load_compressor
+from gist_core.cli import app
+from gist_core.errors import InvalidInputError
 from gist_core.records import read_records, split_of
 from gist_core.selective.engine import load_parts
+from gist_core.selective.fusion import AS_IT_IS, MODES
 from gist_core.selective.pooling import pool_logits
 from gist_core.selective.signals import Special
 from gist_core.training import export, recipe
@@ -53,8 +58,8 @@ def small_mix(monkeypatch):
     for name in ("SELECTIVE_MIX", "VALIDATION_MIX"):
         monkeypatch.setattr(recipe, name, {"facts": 24})
     monkeypatch.setattr(export, "SELECTIVE_MIX", {"facts": 24})
-    for name in ("FUSION_CASES", "FREE_CASES"):
-        monkeypatch.setattr(export, name, {"facts": 12})
+    for mode, name in (("query", "facts"), ("foreign", "foreign"), ("free", "facts")):
+        monkeypatch.setitem(export.CASES, mode, {name: 12})
 
 
 def _train(data, out, encoder, steps, **changes):
@@ -156,6 +161,33 @@ def test_a_calibrated_threshold_loses_about_its_share():
         assert abs((score < threshold).mean() - threshold) < 0.02
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_a_rating_is_learned_and_all_else_stays(data, tmp_path, mode):
+    folder = save_tiny(tmp_path / "tiny")
+    before, stored = load_parts(folder), load_file(folder / "model.safetensors")
+    result = CliRunner().invoke(
+        app, ["train", "rating", "--data", str(data), "--model", str(folder), "--mode", mode, "--version", "2"]
+    )
+    assert result.exit_code == 0, result.output
+    after = load_parts(folder)
+    assert load_compressor(str(folder), device="cpu").model_id == "tiny@2"
+    changed = {n for n, t in load_file(folder / "model.safetensors").items() if not np.array_equal(t, stored[n])}
+    assert changed
+    assert all(name.startswith(f"fusion.{mode}.") for name in changed)
+    for other in set(MODES) - {mode}:
+        assert after.ratings[other].length_exponent == before.ratings[other].length_exponent
+        assert after.ratings[other].calibration == before.ratings[other].calibration
+    assert (after.ratings[mode].calibration == AS_IT_IS) == (mode == "free")
+
+
+def test_a_rating_without_a_question_of_its_kind_is_refused(data, tmp_path, monkeypatch):
+    monkeypatch.setitem(export.CASES, "foreign", {"facts": 12})
+    folder = save_tiny(tmp_path / "tiny")
+    with pytest.raises(InvalidInputError, match="facts"):
+        export.refit(folder, data, "foreign", "2")
+    assert load_compressor(str(folder), device="cpu").model_id == "tiny@1"
+
+
 def test_calibrating_a_checkpoint_leaves_its_weights_and_its_choice(data, tmp_path):
     folder = save_tiny(tmp_path / "tiny")
     weights = (folder / "model.safetensors").read_bytes()
@@ -166,7 +198,7 @@ def test_calibrating_a_checkpoint_leaves_its_weights_and_its_choice(data, tmp_pa
     after = compressor.compress(passages, query=query, budget=Budget(tokens=10))
     assert (folder / "model.safetensors").read_bytes() == weights
     assert compressor.model_id == "tiny@2"
-    assert load_parts(folder).calibration == found
+    assert load_parts(folder).ratings["query"].calibration == found
     assert [r.kept for r in after] == [r.kept for r in before]
 
 

@@ -11,8 +11,8 @@ from gist_core import Budget, Passage, load_compressor
 from gist_core.cli import app
 from gist_core.selective.engine import load_parts, save_parts
 from gist_core.selective.model import ASKED, FREE
-from gist_core.training.cotrain import query_free
 from gist_core.training.cotrain.query_free import _bins, _most
+from gist_core.training.export import CASES
 from tests.helpers.facts import write_facts
 from tests.helpers.tiny import save_tiny
 from tests.helpers.tiny_causal import cpu_only, save_causal, speech_tokenizer, write_speeches
@@ -34,7 +34,7 @@ def trained(tmp_path_factory):
     sizes = ["--context", 64, "--local", 8, "--future", 16, "--steps", 3]
     with pytest.MonkeyPatch.context() as patch:
         cpu_only(patch)
-        patch.setattr(query_free, "FREE_CASES", {"facts": 12})
+        patch.setitem(CASES, "free", {"facts": 12})
         args = ["train", "query-free", *where, "--start", start, "--out", root / "out", *sizes]
         result = CliRunner().invoke(app, [str(a) for a in args])
     assert result.exit_code == 0, result.output
@@ -48,13 +48,15 @@ def test_all_that_a_call_with_a_query_reads_stays_as_it_was(trained):
     for name in ("keep_head.weight", "keep_head.bias"):
         assert torch.equal(old[name][ASKED], new[name][ASKED])
         assert not torch.equal(old[name][FREE], new[name][FREE])
-    assert before.length_exponent["query"] == after.length_exponent["query"]
-    assert before.calibration == after.calibration
-    assert all(
-        np.array_equal(getattr(before.fusions["query"], f), getattr(after.fusions["query"], f))
-        for f in ("mean", "linear", "hidden")
-    )
-    assert not np.array_equal(before.fusions["free"].linear, after.fusions["free"].linear)
+    for mode in ("query", "foreign"):
+        old_rating, new_rating = before.ratings[mode], after.ratings[mode]
+        assert old_rating.length_exponent == new_rating.length_exponent
+        assert old_rating.calibration == new_rating.calibration
+        assert all(
+            np.array_equal(getattr(old_rating.fusion, f), getattr(new_rating.fusion, f))
+            for f in ("mean", "linear", "hidden")
+        )
+    assert not np.array_equal(before.ratings["free"].fusion.linear, after.ratings["free"].fusion.linear)
 
 
 @pytest.mark.parametrize("tokens", [6, 12, 20])

@@ -9,6 +9,7 @@ import typer
 
 from gist_core.cli import train_cotrain, train_language
 from gist_core.cli.console import clear_errors
+from gist_core.selective.fusion import Mode
 
 app = typer.Typer(no_args_is_help=True, help="Train a compressor, or a model to measure with.")
 app.command("lm")(train_language.lm)
@@ -62,6 +63,25 @@ def calibrate(
 
     found = recalibrate(model, data, version)
     typer.echo(f"logit -> {found.slope:.4f} * logit + {found.offset:.4f}", err=True)
+
+
+@app.command("rating")
+@clear_errors()
+def rating(
+    *,
+    data: Annotated[Path, typer.Option(help="Folder with the question-answering sets (.jsonl or .jsonl.xz).")],
+    model: Annotated[Path, typer.Option(help="Folder of a selective checkpoint; it is changed.")],
+    mode: Annotated[
+        Mode,
+        typer.Option(help="Questions in English, in other languages, or none: which calls are rated by it."),
+    ],
+    version: Annotated[str, typer.Option(help="Version that the checkpoint gets.")],
+) -> None:
+    """Learn anew how a finished checkpoint rates the units of one kind of call; its network stays as it is."""
+    from gist_core.training.export import refit
+
+    learned = refit(model, data, mode, version)
+    typer.echo(f"{mode}: length exponent {learned.length_exponent}", err=True)
 
 
 @app.command("reader")

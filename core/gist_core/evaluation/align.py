@@ -13,8 +13,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from itertools import pairwise
 
-from gist_core.evaluation.words import words
 from gist_core.passage import Span, merge_spans
+from gist_core.words import words
 
 RUNS = (1, 2, 4, 8)
 LONG = 4  # a run that chance does not make: it goes before simply going on at the next word

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from gist_core.evaluation.memory_sets import Chat, Question, said
 from gist_core.evaluation.systems.lexical import bm25_index, bm25_scores
 from gist_core.evaluation.systems.minilm import MiniLM, z_scores
-from gist_core.evaluation.words import terms
 from gist_core.passage import Span
+from gist_core.words import terms
 
 Floats = NDArray[np.float64]
 

@@ -7,8 +7,8 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
-from gist_core.evaluation.words import is_unspaced, word_texts
 from gist_core.passage import Span
+from gist_core.words import is_unspaced, word_texts
 
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 SHORTEST_ANSWER = 3

@@ -10,11 +10,11 @@ from gist_core.compressor import check_call
 from gist_core.errors import InvalidInputError
 from gist_core.evaluation.align import align
 from gist_core.evaluation.systems.units import ThreadedCompressor
-from gist_core.evaluation.words import words
 from gist_core.keep import KeepItem
 from gist_core.passage import Compressed, Passage, Span, Usage, hash_text, merge_spans
 from gist_core.segment import segments
 from gist_core.tokens import token_counter
+from gist_core.words import words
 
 Shrink = Callable[[Sequence[Passage], str | None, Budget], Sequence[str]]
 """(passages, query, budget) -> what is left of each passage, empty if nothing."""

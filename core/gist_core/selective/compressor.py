@@ -141,7 +141,7 @@ class SelectiveCompressor:
         from gist_core.selective.signals import signals
 
         found = signals(prepared, scores)
-        return _units(prepared, self._engine().parts.rate(_mode(prepared), found.units)), found.keep
+        return _units(prepared, self._engine().parts.ratings[prepared.mode](found.units)), found.keep
 
     def _choose(self, call: _Call, prepared: Prepared, units: list[list[Unit]], keep: Floats) -> Allocation:
         return allocate(
@@ -152,7 +152,7 @@ class SelectiveCompressor:
             keep=call.keep,
             allow_empty=call.allow_empty,
             finer=_finer(call.passages, prepared, keep),
-            length_exponent=self._engine().parts.exponent(_mode(prepared)),
+            length_exponent=self._engine().parts.ratings[prepared.mode].exponent,
         )
 
     def _engine(self) -> Engine:
@@ -181,10 +181,6 @@ def _check(
     began = time.perf_counter()
     check_call(passages, query, budget, keep)
     return _Call(passages, query, budget, resolve_keep(passages, keep), allow_empty, began)
-
-
-def _mode(prepared: Prepared) -> str:
-    return "query" if len(prepared.query) else "free"
 
 
 def _in_logits(budget: Budget) -> Budget:

@@ -20,36 +20,21 @@ from gist_core.checkpoint import TOKENIZER, Manifest, read_manifest, read_tensor
 from gist_core.device import resolve_device, resolve_dtype
 from gist_core.errors import CheckpointError, CompressionError
 from gist_core.selective.config import SelectiveConfig
-from gist_core.selective.fusion import Calibration, Fusion
+from gist_core.selective.fusion import MODES, Calibration, Fusion, Mode, Rating
 from gist_core.selective.model import SelectiveModel
 from gist_core.selective.network import PaddedNetwork, start_network
 from gist_core.selective.scorer import Scorer, WindowItem, WindowScores
 
 KIND = "selective"
-AS_IT_IS = Calibration()
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a selective checkpoint holds. ``fusions``: ``query`` and ``free``; ``length_exponent``: likewise.
-
-    ``calibration`` is for calls with a query.
-    """
+    """What a selective checkpoint holds; ``ratings`` has every mode."""
 
     model: SelectiveModel
     tokenizer: Tokenizer
-    fusions: dict[str, Fusion]
-    length_exponent: dict[str, float]
-    calibration: Calibration = AS_IT_IS
-
-    def rate(self, mode: str, signals: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(U, F) signals -> (U,) logits that units are ranked by and thresholds are held against."""
-        logits = self.fusions[mode](signals)
-        return self.calibration(logits) if mode == "query" else logits
-
-    def exponent(self, mode: str) -> float:
-        """How much the logarithm of a unit's size counts against its logit."""
-        return self.length_exponent[mode] * (self.calibration.slope if mode == "query" else 1.0)
+    ratings: dict[Mode, Rating]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +55,7 @@ def load_parts(folder: Path) -> Parts:
     manifest = read_manifest(folder)
     tensors = read_tensors(folder)
     settings = dict(manifest.config)
-    exponents = settings.pop("length_exponent")
-    calibration = Calibration(**settings.pop("calibration", {}))  # checkpoints of version 1 have none
+    ratings = _ratings(tensors, settings.pop("length_exponent"), settings.pop("calibration", {}))
     with torch.device("meta"):
         model = SelectiveModel(SelectiveConfig(**settings))
     network = {n[6:]: torch.from_numpy(t) for n, t in tensors.items() if n.startswith("model.")}
@@ -85,7 +69,7 @@ def load_parts(folder: Path) -> Parts:
         raise CheckpointError(f"{folder} does not fit together: {error}", hint="Copy the checkpoint again.") from error
     tokenizer.no_truncation()
     tokenizer.no_padding()
-    return Parts(model, tokenizer, {n: _fusion(tensors, n) for n in ("query", "free")}, exponents, calibration)
+    return Parts(model, tokenizer, ratings)
 
 
 def save_parts(folder: Path, parts: Parts, name: str, version: str, *, int8: bool) -> None:
@@ -95,13 +79,22 @@ def save_parts(folder: Path, parts: Parts, name: str, version: str, *, int8: boo
     }
     if int8:
         network = to_int8(network)
-    for which, fusion in parts.fusions.items():
-        network |= {f"fusion.{which}.{f.name}": getattr(fusion, f.name) for f in fields(fusion)}
-    config = asdict(parts.model.config) | {
-        "length_exponent": parts.length_exponent,
-        "calibration": asdict(parts.calibration),
+    manifest = Manifest(KIND, name, version, settings_of(parts))
+    write_checkpoint(folder, manifest, network | fusion_tensors(parts), parts.tokenizer.to_str())
+
+
+def settings_of(parts: Parts) -> dict[str, Any]:
+    """What the manifest of a checkpoint says of its parts."""
+    return asdict(parts.model.config) | {
+        "length_exponent": {mode: rating.length_exponent for mode, rating in parts.ratings.items()},
+        "calibration": {mode: asdict(rating.calibration) for mode, rating in parts.ratings.items()},
     }
-    write_checkpoint(folder, Manifest(KIND, name, version, config), network, parts.tokenizer.to_str())
+
+
+def fusion_tensors(parts: Parts) -> dict[str, NDArray[Any]]:
+    """The fusions by the names they are stored under."""
+    found = parts.ratings.items()
+    return {f"fusion.{mode}.{f.name}": getattr(rating.fusion, f.name) for mode, rating in found for f in fields(Fusion)}
 
 
 def start_engine(parts: Parts, device: str) -> Engine:
@@ -146,8 +139,21 @@ def _model_errors(place: torch.device) -> Iterator[None]:
         raise CompressionError(f"The model failed on {place}: {error}", hint="Try device='cpu'.") from error
 
 
-def _fusion(tensors: dict[str, NDArray[Any]], which: str) -> Fusion:
+def _ratings(
+    tensors: dict[str, NDArray[Any]], exponents: dict[str, float], calibrations: dict[str, Any]
+) -> dict[Mode, Rating]:
+    """Checkpoints before version 2 rate all questions alike; they calibrate those and no more, or nothing."""
+    if "slope" in calibrations:
+        calibrations = {"query": calibrations}
+
+    def rating(stored: str) -> Rating:
+        return Rating(_fusion(tensors, stored), exponents[stored], Calibration(**calibrations.get(stored, {})))
+
+    return {mode: rating(mode if mode in exponents else "query") for mode in MODES}
+
+
+def _fusion(tensors: dict[str, NDArray[Any]], mode: str) -> Fusion:
     try:
-        return Fusion(**{f.name: np.asarray(tensors[f"fusion.{which}.{f.name}"]) for f in fields(Fusion)})
+        return Fusion(**{f.name: np.asarray(tensors[f"fusion.{mode}.{f.name}"]) for f in fields(Fusion)})
     except KeyError as error:
         raise CheckpointError(f"The checkpoint lacks {error}.", hint="Copy the checkpoint again.") from error

@@ -1,13 +1,17 @@
-"""Signals of a unit -> one logit: a small learned network, one for calls with a query and one for those without."""
+"""Signals of a unit -> one logit: a small learned network for each mode."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
+Mode = Literal["query", "foreign", "free"]
+"""With a query, with one in a language of which the vocabulary can only spell the words, without one."""
+MODES: tuple[Mode, ...] = get_args(Mode)
 SIGNALS = (
     "keep",
     "relevance",
@@ -60,6 +64,30 @@ class Calibration:
     def __call__(self, logits: Floats) -> Floats:
         """(U,) logits of a fusion -> (U,) calibrated ones."""
         return np.asarray(self.slope * logits + self.offset, dtype=np.float32)
+
+
+AS_IT_IS = Calibration()
+
+
+@dataclass(frozen=True, slots=True)
+class Rating:
+    """How the units of a mode are rated: the signals are fused, then calibrated.
+
+    ``length_exponent``: how much the logarithm of a unit's size counts against what the fusion gives it.
+    """
+
+    fusion: Fusion
+    length_exponent: float = 0.0
+    calibration: Calibration = AS_IT_IS
+
+    def __call__(self, signals: Floats) -> Floats:
+        """(U, F) signals -> (U,) logits that units are ranked by and thresholds are held against."""
+        return self.calibration(self.fusion(signals))
+
+    @property
+    def exponent(self) -> float:
+        """How much the logarithm of a unit's size counts against its logit."""
+        return self.length_exponent * self.calibration.slope
 
 
 def untrained(hidden: int = 8) -> Fusion:

@@ -12,24 +12,30 @@ from tokenizers import Tokenizer
 from gist_core.errors import CheckpointError
 from gist_core.passage import Span
 from gist_core.segment import Segment, segments, words
+from gist_core.selective import terms
 from gist_core.selective.config import SelectiveConfig
+from gist_core.selective.fusion import Mode
 from gist_core.selective.lexical import overlap
 from gist_core.selective.pooling import pool_arrays
 from gist_core.selective.scorer import WindowItem, WindowScores
-from gist_core.selective.windows import Windows, clean, collate, tokenize, windows
+from gist_core.selective.terms import Terms
+from gist_core.selective.windows import UNKNOWN, Tokens, Windows, clean, collate, spelled_share, tokenize, windows
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
+FOREIGN_TEXT, FOREIGN_QUERY = 0.28, 0.16  # shares of words that are spelled: what parts English from other languages
 QUERY_TAIL = 24  # of a query that is too long, so many tokens are kept from its end
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A call made ready for the network."""
+    """A call made ready for the network; ``mode`` says which fusion rates its units."""
 
     segments: list[list[Segment]]
     cut: Windows
-    query: Ints
+    mode: Mode
+    query: Ints  # its terms
+    terms: Terms
     items: list[WindowItem]
     piece_unit: list[Ints]  # for each window, the units its pieces belong to
 
@@ -67,16 +73,22 @@ def special_ids(tokenizer: Tokenizer) -> Special:
 def prepare(texts: Sequence[str], query: str | None, tokenizer: Tokenizer, config: SelectiveConfig) -> Prepared:
     """Segment, tokenise and cut; work that grows linearly with the text."""
     found = [units_of(t, config.granularity) for t in texts]
-    cut = windows(tokenize(texts, [[s.span for s in f] for f in found], tokenizer), config.window_tokens)
+    units = [[s.span for s in f] for f in found]
+    cut = windows(tokenize(texts, units, tokenizer), config.window_tokens)
     special, ids = special_ids(tokenizer), _query_ids(query, tokenizer, config.query_tokens - 2)
     framed = (special.cls, *ids.tolist(), special.sep)
     items, piece_unit = [], []
     for row in range(len(cut)):
         batch = collate(cut, [row], special.cls, special.sep, special.pad)
-        piece, units = _pieces(cut.tokens.unit, batch.at[0])
+        piece, owners = _pieces(cut.tokens.unit, batch.at[0])
         items.append(WindowItem(framed, batch.ids[0], piece))
-        piece_unit.append(units)
-    return Prepared(found, cut, ids, items, piece_unit)
+        piece_unit.append(owners)
+    if not query or not len(ids):
+        return Prepared(found, cut, "free", ids, terms.pieces(cut), items, piece_unit)
+    if _is_foreign(query, cut.tokens, tokenizer):
+        asked = terms.word_ids(query)
+        return Prepared(found, cut, "foreign", asked, terms.words(texts, units, cut), items, piece_unit)
+    return Prepared(found, cut, "query", ids, terms.pieces(cut), items, piece_unit)
 
 
 def units_of(text: str, granularity: str) -> list[Segment]:
@@ -101,6 +113,14 @@ def _query_ids(query: str | None, tokenizer: Tokenizer, limit: int) -> Ints:
     return np.asarray(ids, dtype=np.int64)
 
 
+def _is_foreign(query: str, tokens: Tokens, tokenizer: Tokenizer) -> bool:
+    """Whether the vocabulary can only spell: many names in a question do not make a text foreign, nor the other way."""
+    if tokens.spelled <= FOREIGN_TEXT:
+        return False
+    encoding = tokenizer.encode(clean(query), add_special_tokens=False)
+    return spelled_share([encoding], tokenizer.token_to_id(UNKNOWN)) > FOREIGN_QUERY
+
+
 def _pieces(unit: Ints, at: Ints) -> tuple[Ints, Ints]:
     real = at >= 0
     units, inverse = np.unique(unit[at[real]], return_inverse=True)
@@ -114,13 +134,12 @@ def signals(prepared: Prepared, scores: Sequence[WindowScores]) -> Signals:
 
     A unit cut over windows takes its best piece; a unit without tokens (control characters) scores lowest.
     """
-    tokens, sizes = prepared.cut.tokens, np.diff(prepared.cut.bounds)
+    tokens, texts = prepared.cut.tokens, prepared.terms
     count = len(tokens.unit_passage)
     keep = np.concatenate([s.keep for s in scores]) if scores else np.zeros(0, dtype=np.float32)
     unit = np.concatenate(prepared.piece_unit) if scores else np.zeros(0, dtype=np.int64)
     window = np.repeat(np.arange(len(scores)), [len(u) for u in prepared.piece_unit])
-    token_window = np.repeat(np.arange(len(sizes)), sizes)
-    shared = overlap(prepared.query, tokens.ids, tokens.unit, token_window, count, len(sizes))
+    shared = overlap(prepared.query, texts.ids, texts.unit, texts.window, count, len(prepared.cut))
 
     def best(values: Floats, empty: float = 0.0) -> Floats:
         out = np.full(count, -np.inf, dtype=np.float32)

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from tokenizers import Tokenizer
+from tokenizers import Encoding, Tokenizer
 
 from gist_core.passage import Span
 
 Ints = NDArray[np.int64]
 SHORT_PASSAGE = 64
+UNKNOWN = "[UNK]"
 _LONE_SURROGATES = dict.fromkeys(range(0xD800, 0xE000), 0xFFFD)
 
 
@@ -26,9 +27,10 @@ class Tokens:
     """Every token of every passage, in order, without special tokens.
 
     ``ids``, ``start``, ``end`` (character offsets in the passage), ``unit`` (number of the unit over
-    all passages) and ``passage`` are (N,); ``unit_passage`` is (U,).
+    all passages) and ``passage`` are (N,); ``unit_passage`` is (U,). ``spelled`` is what ``spelled_share`` says.
     """
 
+    spelled: float
     ids: Ints
     start: Ints
     end: Ints
@@ -75,7 +77,20 @@ def tokenize(texts: Sequence[str], units: Sequence[Sequence[Span]], tokenizer: T
         unit_passage.append(np.full(len(spans), number, dtype=np.int64))
         first += len(spans)
     columns = (ids, starts, ends, owner, passage, unit_passage)
-    return Tokens(*(np.concatenate(c) if c else np.zeros(0, dtype=np.int64) for c in columns))
+    spelled = spelled_share(encodings, tokenizer.token_to_id(UNKNOWN))
+    return Tokens(spelled, *(np.concatenate(c) if c else np.zeros(0, dtype=np.int64) for c in columns))
+
+
+def spelled_share(encodings: Sequence[Encoding], unknown: int | None) -> float:
+    """Share of the words of which the vocabulary has no more than parts: how foreign some texts are to it."""
+    words = spelled = 0
+    for encoding in encodings:
+        number = np.asarray(encoding.word_ids, dtype=np.int64)
+        pieces = np.bincount(number) if len(number) else np.zeros(0, dtype=np.int64)
+        unread = np.bincount(number, np.asarray(encoding.ids) == unknown, minlength=len(pieces)) > 0
+        words += int((pieces > 0).sum())
+        spelled += int(((pieces > 1) | unread).sum())
+    return spelled / max(words, 1)
 
 
 def windows(tokens: Tokens, size: int) -> Windows:

@@ -4,47 +4,44 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
 from tokenizers import Tokenizer
 
 from gist_core.cases import load_cases
-from gist_core.checkpoint import read_manifest, write_manifest
+from gist_core.checkpoint import read_manifest, update_checkpoint, write_manifest
+from gist_core.errors import InvalidInputError
 from gist_core.records import read_records
-from gist_core.selective.engine import Parts, load_parts, save_parts, start_engine
-from gist_core.selective.fusion import Calibration, untrained
+from gist_core.selective.engine import Engine, Parts, fusion_tensors, load_parts, save_parts, settings_of, start_engine
+from gist_core.selective.fusion import AS_IT_IS, MODES, Calibration, Mode, Rating, untrained
 from gist_core.selective.model import SelectiveModel
-from gist_core.training.fusion import (
-    calibrate,
-    choose_exponent,
-    fit_fusion,
-    held_out_logits,
-    rate_cases,
-)
+from gist_core.training.fusion import Rated, calibrate, choose_exponent, fit_fusion, held_out_logits, rate_cases
 from gist_core.training.mix import SELECTIVE_MIX
 from gist_core.training.vocabulary import trim_vocabulary
 
-FUSION_CASES = {
-    "nq20_even": 140,
-    "nolicence_squadshifts_new_wiki_10doc": 80,
-    "covidqa": 14,
-    "fairytaleqa": 36,
-    "qmsum_train": 8,
-    "nolicence_squadshifts_reddit": 100,
-    "friendsqa": 60,
-    "policyqa": 60,
-    "xquad": 60,
-    "jaquad": 60,
+CASES: dict[Mode, dict[str, int]] = {
+    "query": {
+        "nq20_even": 140,
+        "nolicence_squadshifts_new_wiki_10doc": 80,
+        "covidqa": 14,
+        "fairytaleqa": 36,
+        "qmsum_train": 8,
+        "nolicence_squadshifts_reddit": 100,
+        "friendsqa": 60,
+        "policyqa": 60,
+    },
+    "foreign": {"xquad": 600},
+    "free": {
+        "nolicence_squadshifts_new_wiki": 200,
+        "fairytaleqa": 40,
+        "covidqa": 8,
+        "qmsum_train": 8,
+        "friendsqa": 100,
+    },
 }
-FREE_CASES = {
-    "nolicence_squadshifts_new_wiki": 200,
-    "fairytaleqa": 40,
-    "covidqa": 8,
-    "qmsum_train": 8,
-    "friendsqa": 100,
-}
+"""Of which sets, and of how many questions each, a mode's rating is learned; English questions of XQuAD fall out."""
 
 
 def export_selective(
@@ -55,7 +52,7 @@ def export_selective(
     The fusion is fitted to the int8 weights.
     """
     trimmed, smaller = trim_vocabulary(model, tokenizer, _texts(data), vocabulary)
-    parts = Parts(trimmed, smaller, {m: untrained() for m in ("query", "free")}, {"query": 0.0, "free": 0.0})
+    parts = Parts(trimmed, smaller, {mode: Rating(untrained()) for mode in MODES})
     with tempfile.TemporaryDirectory() as temporary:
         draft = Path(temporary) / "draft"
         save_parts(draft, parts, name, version, int8=True)
@@ -66,19 +63,24 @@ def export_selective(
 
 
 def fit(folder: Path, data: Path) -> Parts:
-    """The parts of a checkpoint with both fusions learned anew on the validation split."""
+    """The parts of a checkpoint with every rating learned anew on the validation split."""
     parts = load_parts(folder)
     engine = start_engine(parts, "auto")
-    fusions, exponents = {}, {}
-    for mode, mix in (("query", FUSION_CASES), ("free", FREE_CASES)):
-        cases = [c for name, limit in mix.items() for c in load_cases(data, name, "validation", limit)]
-        rated = rate_cases(engine, cases, with_query=mode == "query")
-        fusions[mode] = fit_fusion(rated)
-        logits = held_out_logits(rated)
-        exponents[mode] = choose_exponent(rated, logits)
-        if mode == "query":
-            calibration = calibrate(rated, logits)
-    return replace(parts, fusions=fusions, length_exponent=exponents, calibration=calibration)
+    return replace(parts, ratings={mode: _fit_rating(engine, data, mode) for mode in MODES})
+
+
+def refit(folder: Path, data: Path, mode: Mode, version: str) -> Rating:
+    """Learn the rating of one mode of a finished checkpoint anew, in place and under a new version; all else stays.
+
+    Raises:
+        InvalidInputError: No question of the mode's sets makes a call of that mode.
+    """
+    parts = load_parts(folder)
+    learned = _fit_rating(start_engine(parts, "auto"), data, mode)
+    kept = replace(parts, ratings={**parts.ratings, mode: learned})
+    manifest = replace(read_manifest(folder), version=version, config=settings_of(kept))
+    update_checkpoint(folder, manifest, fusion_tensors(kept))
+    return learned
 
 
 def recalibrate(folder: Path, data: Path, version: str) -> Calibration:
@@ -87,13 +89,31 @@ def recalibrate(folder: Path, data: Path, version: str) -> Calibration:
     The fusion has seen these questions; what a threshold loses of others is for ``gist evaluate --thresholds`` to say.
     """
     parts = load_parts(folder)
-    cases = [c for name, limit in FUSION_CASES.items() for c in load_cases(data, name, "validation", limit)]
-    rated = rate_cases(start_engine(parts, "auto"), cases, with_query=True)
-    found = calibrate(rated, [parts.fusions["query"](r.signals) for r in rated])
-    manifest = read_manifest(folder)
-    config = {**manifest.config, "calibration": asdict(found)}
-    write_manifest(folder, replace(manifest, version=version, config=config))
+    rated = _rated(start_engine(parts, "auto"), data, "query")
+    rating = parts.ratings["query"]
+    found = calibrate(rated, [rating.fusion(r.signals) for r in rated])
+    kept = replace(parts, ratings={**parts.ratings, "query": replace(rating, calibration=found)})
+    write_manifest(folder, replace(read_manifest(folder), version=version, config=settings_of(kept)))
     return found
+
+
+def _fit_rating(engine: Engine, data: Path, mode: Mode) -> Rating:
+    """Exponent and calibration are chosen by fusions that have not seen the case they rate."""
+    rated = _rated(engine, data, mode)
+    logits = held_out_logits(rated)
+    calibration = AS_IT_IS if mode == "free" else calibrate(rated, logits)
+    return Rating(fit_fusion(rated), choose_exponent(rated, logits), calibration)
+
+
+def _rated(engine: Engine, data: Path, mode: Mode) -> list[Rated]:
+    cases = [c for name, limit in CASES[mode].items() for c in load_cases(data, name, "validation", limit)]
+    rated = rate_cases(engine, cases, mode)
+    if not rated:
+        raise InvalidInputError(
+            f"No question of {', '.join(CASES[mode])} makes a call of mode {mode!r}.",
+            hint="Languages are told apart by the checkpoint's vocabulary: see gist_core.selective.signals.",
+        )
+    return rated
 
 
 def _texts(data: Path, records: int = 400) -> Iterator[str]:

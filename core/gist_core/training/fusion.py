@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from gist_core.cases import Case
 from gist_core.passage import Span
 from gist_core.selective.engine import Engine
-from gist_core.selective.fusion import SIGNALS, Calibration, Fusion
+from gist_core.selective.fusion import SIGNALS, Calibration, Fusion, Mode
 from gist_core.selective.signals import prepare, signals
 
 Floats = NDArray[np.float32]
@@ -37,13 +37,15 @@ class Rated:
     sizes: Floats
 
 
-def rate_cases(engine: Engine, cases: Sequence[Case], *, with_query: bool) -> list[Rated]:
-    """Signals and labels of every unit of the cases; cases without labelled evidence are left out."""
+def rate_cases(engine: Engine, cases: Sequence[Case], mode: Mode) -> list[Rated]:
+    """Signals and labels of every unit of the cases; cases of another mode or without evidence are left out."""
     rated = []
     for case in cases:
         if not any(case.evidence):
             continue
-        read = read_units(engine, [p.text for p in case.passages], case.query if with_query else None)
+        read = read_units(engine, [p.text for p in case.passages], None if mode == "free" else case.query)
+        if read.mode != mode:
+            continue
         evidence = np.array([_is_evidence(span, case.evidence[i]) for i, span in read.spans], dtype=np.float32)
         if evidence.any():
             rated.append(Rated(case.set, read.signals, evidence, read.sizes))
@@ -53,6 +55,7 @@ def rate_cases(engine: Engine, cases: Sequence[Case], *, with_query: bool) -> li
 class ReadUnits(NamedTuple):
     """The units of a call: ``spans`` with the number of their text, ``signals`` (U, F), ``sizes`` (U,) in tokens."""
 
+    mode: Mode
     spans: list[tuple[int, Span]]
     signals: Floats
     sizes: Floats
@@ -64,7 +67,7 @@ def read_units(engine: Engine, texts: Sequence[str], query: str | None) -> ReadU
     found = signals(made, engine.worker.submit(made.items).result())
     spans = [(i, s.span) for i, group in enumerate(made.segments) for s in group]
     sizes = np.bincount(made.cut.tokens.unit, minlength=len(spans)).astype(np.float32)
-    return ReadUnits(spans, found.units, sizes)
+    return ReadUnits(made.mode, spans, found.units, sizes)
 
 
 def _is_evidence(span: Span, evidence: Sequence[Span]) -> bool:

@@ -11,7 +11,7 @@ from tokenizers import Tokenizer
 
 from gist_core.records import Split
 from gist_core.selective.engine import Parts
-from gist_core.selective.fusion import untrained
+from gist_core.selective.fusion import MODES, Rating, untrained
 from gist_core.selective.hub import from_pretrained_encoder
 from gist_core.selective.model import SelectiveModel
 from gist_core.selective.signals import special_ids
@@ -34,8 +34,7 @@ def untrained_parts(encoder: Path, seed: int) -> Parts:
     tokenizer = Tokenizer.from_file(str(encoder / "tokenizer.json"))
     tokenizer.no_truncation()
     tokenizer.no_padding()
-    modes = ("query", "free")
-    return Parts(model, tokenizer, {m: untrained() for m in modes}, dict.fromkeys(modes, 0.0))
+    return Parts(model, tokenizer, {mode: Rating(untrained()) for mode in MODES})
 
 
 def train_selective(data: Path, out: Path, start: Parts, recipe: SelectiveRecipe) -> SelectiveModel:
@@ -59,4 +58,5 @@ def train_selective(data: Path, out: Path, start: Parts, recipe: SelectiveRecipe
     recipe = replace(recipe, steps=recipe.steps or total // recipe.examples_per_step)
     special = special_ids(tokenizer)
     draw = sampler(pools, recipe.seed, recipe.examples_per_step)
-    return train(model, draw, [e for pool in held.values() for e in pool], special, recipe, out, start.fusions)
+    fusions = {"query": start.ratings["query"].fusion, "free": start.ratings["free"].fusion}
+    return train(model, draw, [e for pool in held.values() for e in pool], special, recipe, out, fusions)

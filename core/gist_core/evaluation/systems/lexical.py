@@ -16,7 +16,7 @@ import numpy as np
 
 from gist_core.errors import MissingExtraError
 from gist_core.evaluation.systems.units import Floats, Ints, UnitCompressor
-from gist_core.evaluation.words import terms
+from gist_core.words import terms
 
 
 def bm25() -> UnitCompressor:

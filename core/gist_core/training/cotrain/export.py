@@ -10,7 +10,7 @@ import numpy as np
 from gist_core.generative import engine as generative
 from gist_core.generative.config import GenerativeConfig
 from gist_core.selective.engine import Parts, save_parts
-from gist_core.selective.fusion import SIGNALS, Fusion
+from gist_core.selective.fusion import MODES, SIGNALS, Fusion, Rating
 from gist_core.training.cotrain.writer import Writer
 from gist_core.training.hub import merged
 
@@ -32,8 +32,7 @@ def keep_only() -> Fusion:
 
 def export_policy(parts: Parts, folder: Path, name: str, version: str) -> None:
     """Write the checkpoint: its scores are of words' gains per token already, so their lengths play no other part."""
-    modes = ("query", "free")
-    saved = replace(parts, fusions={m: keep_only() for m in modes}, length_exponent=dict.fromkeys(modes, 0.0))
+    saved = replace(parts, ratings={mode: Rating(keep_only()) for mode in MODES})
     save_parts(folder, saved, name, version, int8=False)
 
 

@@ -22,6 +22,7 @@ from torch import nn
 from gist_core.cases import load_cases
 from gist_core.errors import InvalidInputError
 from gist_core.selective.engine import Engine, Parts, load_parts, save_parts, start_engine
+from gist_core.selective.fusion import Rating
 from gist_core.selective.model import ASKED, FREE
 from gist_core.training.cotrain.episodes import Episode, EpisodeSizes, cut_episodes
 from gist_core.training.cotrain.gists import unit_means
@@ -30,7 +31,7 @@ from gist_core.training.cotrain.policy import SelectivePolicy, UnitScores
 from gist_core.training.cotrain.recipe import SEPARATOR, parts_with
 from gist_core.training.cotrain.saliency import saliency, saliency_loss
 from gist_core.training.cotrain.scoring import Frame
-from gist_core.training.export import FREE_CASES
+from gist_core.training.export import CASES
 from gist_core.training.fusion import Rated, choose_exponent, fit_fusion, held_out_logits, rate_cases, read_units
 from gist_core.training.hub import load_causal
 from gist_core.training.lm.corpus import read_corpus
@@ -49,7 +50,7 @@ class QueryFreeRun:
 
     Attributes:
         text: A corpus (``read_corpus``): its train side for the head, its validation side for the fusion.
-        questions: Folder of record sets; the validation split of ``export.FREE_CASES`` is read.
+        questions: Folder of record sets; the validation split of ``export.CASES["free"]`` is read.
         base: Folder or hub id of the causal LM.
         start: Folder of the selective checkpoint.
         steps, batch, rate: Of the head's training.
@@ -136,16 +137,15 @@ def _mix(head: nn.Linear, learned: nn.Linear) -> None:
 def _fit_fusion(run: QueryFreeRun, draft: Path, teacher: Any, frame: Frame, recency: np.ndarray) -> Parts:
     parts = load_parts(draft)
     engine = start_engine(parts, "auto")
-    cases = [c for n, limit in FREE_CASES.items() for c in load_cases(run.questions, n, "validation", limit)]
-    rated = rate_cases(engine, cases, with_query=False)
+    cases = [c for n, limit in CASES["free"].items() for c in load_cases(run.questions, n, "validation", limit)]
+    rated = rate_cases(engine, cases, "free")
     documents = read_corpus(run.text, "validation")
     for name in sorted({d.set for d in documents}):
         texts = [d.text for d in documents if d.set == name]
         episodes = cut_episodes(texts, frame.tokenizer, run.sizes, run.seed)[: run.rated]
         rated += _rate_episodes(engine, teacher, frame, episodes, recency)
     exponent = choose_exponent(rated, held_out_logits(rated))
-    fusions = parts.fusions | {"free": fit_fusion(rated)}
-    return replace(parts, fusions=fusions, length_exponent=parts.length_exponent | {"free": exponent})
+    return replace(parts, ratings={**parts.ratings, "free": Rating(fit_fusion(rated), exponent)})
 
 
 def _rate_episodes(

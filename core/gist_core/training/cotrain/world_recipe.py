@@ -237,7 +237,7 @@ def _selective(run: WorldRun, frame: Frame) -> SelectiveObjective:
         if parameter.ndim == 2:
             torch.nn.init.normal_(parameter, std=0.05)
     model.embeddings.position.weight.data.copy_(_waves(window, config.hidden_size))
-    parts = Parts(model, frame.tokenizer.backend_tokenizer, {}, {})
+    parts = Parts(model, frame.tokenizer.backend_tokenizer, {})
     return SelectiveObjective(SelectivePolicy(parts, whole=True), frame, GroupCredit())
 
 

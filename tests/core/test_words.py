@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from gist_core.evaluation.align import align
 from gist_core.evaluation.entities import entities, values
 from gist_core.evaluation.metrics import fill, is_all_kept, is_altered, share_of_evidence
-from gist_core.evaluation.words import terms, words
 from gist_core.passage import Span, render
+from gist_core.words import terms, words
 
 SOURCE = "The cat sat on the mat. The dog, a big one, ran to the cat! Later the cat sat down."
 

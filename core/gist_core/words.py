@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterator
 from itertools import pairwise
 
 from gist_core.passage import Span
@@ -35,11 +36,17 @@ def terms(text: str) -> list[str]:
         >>> terms("Kyoto は京都市")
         ['kyoto', 'は京', '京都', '都市']
     """
-    found: list[str] = []
-    for match in _TERM.finditer(text.lower()):
-        run = match[0]
-        found += [run] if match["word"] or len(run) == 1 else map("".join, pairwise(run))
-    return found
+    return [term for _, term in term_places(text)]
+
+
+def term_places(text: str) -> Iterator[tuple[int, str]]:
+    """The terms, each with where it starts."""
+    for match in _TERM.finditer(text):
+        run, start = match[0].lower(), match.start()
+        if match["word"] or len(run) == 1:
+            yield start, run
+        else:
+            yield from enumerate(map("".join, pairwise(run)), start)
 
 
 def is_unspaced(text: str) -> bool:
