@@ -9,9 +9,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from accelerate import Accelerator
 from safetensors.torch import load_file
 
 from gist_core import Budget, Passage, load_compressor
+from gist_core.errors import InvalidInputError
+from gist_core.training.processes import mine
 from tests.helpers.tiny import save_tiny
 from tests.helpers.tiny_causal import save_causal, speech_tokenizer, write_speeches
 
@@ -56,3 +59,9 @@ def test_two_processes_end_with_the_weights_of_one(runs):
         for run in runs
     ]
     assert found[0][0].text == found[1][0].text != ""
+
+
+def test_more_processes_than_episodes_are_refused():
+    assert mine(Accelerator(cpu=True), [7]) == [7]
+    with pytest.raises(InvalidInputError, match="0 episodes a step do not go round 1"):
+        mine(Accelerator(cpu=True), [])

@@ -9,11 +9,22 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
+from gist_core.errors import InvalidInputError
+
 Item = TypeVar("Item")
 
 
 def mine(accelerator: Accelerator, items: Sequence[Item]) -> Sequence[Item]:
-    """This process's share of the items of a step."""
+    """This process's share of the items of a step.
+
+    Raises:
+        InvalidInputError: Some process would get none.
+    """
+    if len(items) < accelerator.num_processes:
+        raise InvalidInputError(
+            f"{len(items)} episodes a step do not go round {accelerator.num_processes} processes.",
+            hint="Raise --batch or start fewer processes.",
+        )
     return items[accelerator.process_index :: accelerator.num_processes]
 
 
