@@ -12,6 +12,7 @@ from gist_core.evaluation.memory_sets import Chat, Question, said
 from gist_core.evaluation.metrics import holds_answer, share_inside
 from gist_core.evaluation.rows import appending, read_rows
 from gist_core.facts import value_texts
+from gist_core.matching import folded, stands
 
 RATES = (4, 10, 20)
 SMALLEST_BUDGET = 48
@@ -40,14 +41,14 @@ def budget_of(chat: Chat, rate: int) -> int:
 @lru_cache(maxsize=2)
 def values(chat: Chat) -> frozenset[tuple[str, str]]:
     """Kind and text, folded, of all numbers, dates, identifiers and names in a conversation, each once."""
-    return frozenset((kind.value, _folded(text)) for turn in chat.turns for kind, text in value_texts(said(turn)))
+    return frozenset((kind.value, folded(text)) for turn in chat.turns for kind, text in value_texts(said(turn)))
 
 
 def values_kept(chat: Chat, text: str) -> dict[str, tuple[int, int]]:
     """By kind: how many of the conversation's values stand in the text, by themselves, and how many there are."""
-    body = _folded(text)
+    body = folded(text)
     found = values(chat)
-    kept = Counter(kind for kind, value in found if _stands(value, body))
+    kept = Counter(kind for kind, value in found if stands(value, body))
     return {kind: (kept[kind], count) for kind, count in sorted(Counter(kind for kind, _ in found).items())}
 
 
@@ -94,17 +95,3 @@ def _answered(question: Question, shown: Shown) -> Row:
 
 def _key(row: Mapping[str, object]) -> tuple[object, ...]:
     return row["set"], row["id"], row["system"], row["rate"]
-
-
-def _folded(text: str) -> str:
-    return " ".join(text.casefold().split())
-
-
-def _stands(value: str, body: str) -> bool:
-    at = body.find(value)
-    while at >= 0:
-        around = body[at - 1 : at], body[at + len(value) : at + len(value) + 1]
-        if not (around[0].isalnum() and value[0].isalnum()) and not (around[1].isalnum() and value[-1].isalnum()):
-            return True
-        at = body.find(value, at + 1)
-    return False
