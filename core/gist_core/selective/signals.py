@@ -83,12 +83,12 @@ def prepare(texts: Sequence[str], query: str | None, tokenizer: Tokenizer, confi
         piece, owners = _pieces(cut.tokens.unit, batch.at[0])
         items.append(WindowItem(framed, batch.ids[0], piece))
         piece_unit.append(owners)
-    if not query or not len(ids):
-        return Prepared(found, cut, "free", ids, terms.pieces(cut), items, piece_unit)
-    if _is_foreign(query, cut.tokens, tokenizer):
-        asked = terms.word_ids(query)
-        return Prepared(found, cut, "foreign", asked, terms.words(texts, units, cut), items, piece_unit)
-    return Prepared(found, cut, "query", ids, terms.pieces(cut), items, piece_unit)
+    mode = _mode(query or "", ids, cut.tokens, tokenizer)
+    if mode == "foreign":
+        asked, said = terms.word_ids(query or ""), terms.words(texts, units, cut)
+    else:
+        asked, said = ids, terms.pieces(cut)
+    return Prepared(found, cut, mode, asked, said, items, piece_unit)
 
 
 def units_of(text: str, granularity: str) -> list[Segment]:
@@ -113,12 +113,15 @@ def _query_ids(query: str | None, tokenizer: Tokenizer, limit: int) -> Ints:
     return np.asarray(ids, dtype=np.int64)
 
 
-def _is_foreign(query: str, tokens: Tokens, tokenizer: Tokenizer) -> bool:
-    """Whether the vocabulary can only spell: many names in a question do not make a text foreign, nor the other way."""
+def _mode(query: str, ids: Ints, tokens: Tokens, tokenizer: Tokenizer) -> Mode:
+    """A call is foreign if question and texts are: names alone do not make it so, nor foreign texts asked in English."""
+    if not len(ids):
+        return "free"
     if tokens.spelled <= FOREIGN_TEXT:
-        return False
+        return "query"
     encoding = tokenizer.encode(clean(query), add_special_tokens=False)
-    return spelled_share([encoding], tokenizer.token_to_id(UNKNOWN)) > FOREIGN_QUERY
+    share = spelled_share([encoding], tokenizer.token_to_id(UNKNOWN))
+    return "foreign" if share > FOREIGN_QUERY else "query"
 
 
 def _pieces(unit: Ints, at: Ints) -> tuple[Ints, Ints]:
@@ -134,12 +137,12 @@ def signals(prepared: Prepared, scores: Sequence[WindowScores]) -> Signals:
 
     A unit cut over windows takes its best piece; a unit without tokens (control characters) scores lowest.
     """
-    tokens, texts = prepared.cut.tokens, prepared.terms
+    tokens, said = prepared.cut.tokens, prepared.terms
     count = len(tokens.unit_passage)
     keep = np.concatenate([s.keep for s in scores]) if scores else np.zeros(0, dtype=np.float32)
     unit = np.concatenate(prepared.piece_unit) if scores else np.zeros(0, dtype=np.int64)
     window = np.repeat(np.arange(len(scores)), [len(u) for u in prepared.piece_unit])
-    shared = overlap(prepared.query, texts.ids, texts.unit, texts.window, count, len(prepared.cut))
+    shared = overlap(prepared.query, said.ids, said.unit, said.window, count, len(prepared.cut))
 
     def best(values: Floats, empty: float = 0.0) -> Floats:
         out = np.full(count, -np.inf, dtype=np.float32)
