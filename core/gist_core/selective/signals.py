@@ -114,7 +114,7 @@ def _query_ids(query: str | None, tokenizer: Tokenizer, limit: int) -> Ints:
 
 
 def _mode(query: str, ids: Ints, tokens: Tokens, tokenizer: Tokenizer) -> Mode:
-    """A call is foreign if question and texts are: names alone do not make it so, nor foreign texts asked in English."""
+    """A call is foreign if question and texts are: names alone are not, nor foreign texts asked in English."""
     if not len(ids):
         return "free"
     if tokens.spelled <= FOREIGN_TEXT:
