@@ -80,6 +80,11 @@ def test_every_word_lies_in_the_unit_and_the_window_it_stands_in(texts):
         assert number in inside.tolist()
 
 
+def test_inflection_falls_away_and_numbers_stay_apart():
+    assert word_ids("Наполеона").tolist() == word_ids("Наполеоном").tolist()
+    assert word_ids("20251101").tolist() != word_ids("20251102").tolist()
+
+
 def test_pieces_are_the_tokens():
     texts = ["The cat sat on the mat.", ""]
     cut = windows(tokenize(texts, [[s.span for s in segments(t)] for t in texts], tiny_tokenizer()), 4)

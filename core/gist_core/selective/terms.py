@@ -19,7 +19,7 @@ from gist_core.selective.windows import Windows
 from gist_core.words import term_places
 
 Ints = NDArray[np.int64]
-STEM = 5  # characters of a word that count
+STEM = 5  # characters of a word that count; a number counts as it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +61,12 @@ def word_ids(text: str) -> Ints:
 
 def _words(text: str) -> tuple[Ints, Ints]:
     found = list(term_places(text))
-    ids = [crc32(term[:STEM].encode("utf-8", "surrogatepass")) for _, term in found]
+    ids = [crc32(_stem(term).encode("utf-8", "surrogatepass")) for _, term in found]
     return np.array(ids, dtype=np.int64), np.array([at for at, _ in found], dtype=np.int64)
+
+
+def _stem(term: str) -> str:
+    return term if any(map(str.isdigit, term)) else term[:STEM]
 
 
 def _windows(cut: Windows) -> Ints:
