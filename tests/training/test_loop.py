@@ -65,7 +65,7 @@ def _selective():
         query_tokens=8,
         granularity="word",
     )
-    parts = Parts(SelectiveModel(config), FRAME.tokenizer.backend_tokenizer, {}, {})
+    parts = Parts(SelectiveModel(config), FRAME.tokenizer.backend_tokenizer, {})
     return SelectiveObjective(SelectivePolicy(parts, whole=True), FRAME, GroupCredit(samples=3))
 
 
