@@ -109,8 +109,12 @@ def update_checkpoint(folder: Path, manifest: Manifest, tensors: Tensors) -> Non
     Raises:
         CheckpointError: The checkpoint is missing or damaged.
     """
-    tokenizer_json = (folder / TOKENIZER).read_text(encoding="utf-8")
-    write_checkpoint(folder, manifest, _stored(folder) | dict(tensors), tokenizer_json)
+    stored = _stored(folder)
+    try:
+        tokenizer_json = (folder / TOKENIZER).read_text(encoding="utf-8")
+    except OSError as error:
+        raise CheckpointError(f"{folder} holds no {TOKENIZER}.", hint="Copy the checkpoint again.") from error
+    write_checkpoint(folder, manifest, stored | dict(tensors), tokenizer_json)
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:

@@ -8,16 +8,17 @@ import random
 import numpy as np
 import pytest
 import torch
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 from transformers import BertConfig, BertModel
 from typer.testing import CliRunner
 
 from gist_core import Budget, Passage, load_compressor
+from gist_core.checkpoint import read_manifest, update_checkpoint
 from gist_core.cli import app
-from gist_core.errors import InvalidInputError
+from gist_core.errors import CheckpointError, InvalidInputError
 from gist_core.records import read_records, split_of
 from gist_core.selective.engine import load_parts
-from gist_core.selective.fusion import AS_IT_IS, MODES
+from gist_core.selective.fusion import AS_IT_IS, MODES, Calibration
 from gist_core.selective.pooling import pool_logits
 from gist_core.selective.signals import Special
 from gist_core.training import export, recipe
@@ -178,6 +179,31 @@ def test_a_rating_is_learned_and_all_else_stays(data, tmp_path, mode):
         assert after.ratings[other].length_exponent == before.ratings[other].length_exponent
         assert after.ratings[other].calibration == before.ratings[other].calibration
     assert (after.ratings[mode].calibration == AS_IT_IS) == (mode == "free")
+
+
+@pytest.mark.parametrize("stored", [{"slope": 0.5, "offset": -1.0}, None])
+def test_a_checkpoint_from_before_the_third_mode_rates_all_questions_alike(tmp_path, stored):
+    folder = save_tiny(tmp_path / "tiny")
+    found = json.loads((folder / "gist.json").read_text())
+    found["config"] |= {"length_exponent": {"query": 0.3, "free": 0.1}, "calibration": stored}
+    if stored is None:
+        del found["config"]["calibration"]
+    (folder / "gist.json").write_text(json.dumps(found))
+    tensors = {n: t for n, t in load_file(folder / "model.safetensors").items() if ".foreign." not in n}
+    save_file(tensors, folder / "model.safetensors")
+    ratings = load_parts(folder).ratings
+    wanted = Calibration(**stored) if stored else AS_IT_IS
+    for mode, exponent, calibration in (("query", 0.3, wanted), ("foreign", 0.3, wanted), ("free", 0.1, AS_IT_IS)):
+        assert ratings[mode].length_exponent == exponent
+        assert ratings[mode].calibration == calibration
+    assert np.array_equal(ratings["foreign"].fusion.linear, ratings["query"].fusion.linear)
+
+
+def test_a_checkpoint_without_a_tokenizer_is_not_updated(tmp_path):
+    folder = save_tiny(tmp_path / "tiny")
+    (folder / "tokenizer.json").unlink()
+    with pytest.raises(CheckpointError, match=r"tokenizer\.json"):
+        update_checkpoint(folder, read_manifest(folder), {})
 
 
 def test_a_rating_without_a_question_of_its_kind_is_refused(data, tmp_path, monkeypatch):

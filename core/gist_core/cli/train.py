@@ -17,6 +17,7 @@ app.command("cotrain")(train_cotrain.cotrain)
 app.command("world")(train_cotrain.world)
 app.command("query-free")(train_cotrain.query_free)
 app.command("measure-gists")(train_cotrain.measure_gists)
+Questions = Annotated[Path, typer.Option(help="Folder with the question-answering sets (.jsonl or .jsonl.xz).")]
 VOCABULARY = 26_400  # as many word pieces as fit, in int8, into 24 MiB
 
 
@@ -24,7 +25,7 @@ VOCABULARY = 26_400  # as many word pieces as fit, in int8, into 24 MiB
 @clear_errors()
 def selective(
     *,
-    data: Annotated[Path, typer.Option(help="Folder with the question-answering sets (.jsonl or .jsonl.xz).")],
+    data: Questions,
     out: Annotated[Path, typer.Option(help="Folder of the run: log, resumable state, and `checkpoint/` at the end.")],
     encoder: Annotated[
         str, typer.Option(help="BERT sentence encoder to start from: a folder or a hub id; default: all-MiniLM-L6-v2.")
@@ -54,7 +55,7 @@ def selective(
 @clear_errors()
 def calibrate(
     *,
-    data: Annotated[Path, typer.Option(help="Folder with the question-answering sets (.jsonl or .jsonl.xz).")],
+    data: Questions,
     model: Annotated[Path, typer.Option(help="Folder of a selective checkpoint; its gist.json is changed.")],
     version: Annotated[str, typer.Option(help="Version that the calibrated checkpoint gets.")],
 ) -> None:
@@ -69,7 +70,7 @@ def calibrate(
 @clear_errors()
 def rating(
     *,
-    data: Annotated[Path, typer.Option(help="Folder with the question-answering sets (.jsonl or .jsonl.xz).")],
+    data: Questions,
     model: Annotated[Path, typer.Option(help="Folder of a selective checkpoint; it is changed.")],
     mode: Annotated[
         Mode,
@@ -88,7 +89,7 @@ def rating(
 @clear_errors()
 def reader(
     *,
-    data: Annotated[Path, typer.Option(help="Folder with the question-answering sets (.jsonl or .jsonl.xz).")],
+    data: Questions,
     out: Annotated[Path, typer.Option(help="Folder of the run: log, resumable state, and `checkpoint/` at the end.")],
     encoder: Annotated[
         str, typer.Option(help="BERT encoder to start from: a folder or a hub id; default: all-MiniLM-L6-v2.")

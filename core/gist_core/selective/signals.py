@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from tokenizers import Tokenizer
+from tokenizers import Encoding, Tokenizer
 
 from gist_core.errors import CheckpointError
 from gist_core.passage import Span
@@ -19,7 +19,7 @@ from gist_core.selective.lexical import overlap
 from gist_core.selective.pooling import pool_arrays
 from gist_core.selective.scorer import WindowItem, WindowScores
 from gist_core.selective.terms import Terms
-from gist_core.selective.windows import UNKNOWN, Tokens, Windows, clean, collate, spelled_share, tokenize, windows
+from gist_core.selective.windows import Tokens, Windows, clean, collate, spelled_share, tokenize, windows
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -75,7 +75,8 @@ def prepare(texts: Sequence[str], query: str | None, tokenizer: Tokenizer, confi
     found = [units_of(t, config.granularity) for t in texts]
     units = [[s.span for s in f] for f in found]
     cut = windows(tokenize(texts, units, tokenizer), config.window_tokens)
-    special, ids = special_ids(tokenizer), _query_ids(query, tokenizer, config.query_tokens - 2)
+    encoded = tokenizer.encode(clean(query or ""), add_special_tokens=False)
+    special, ids = special_ids(tokenizer), _query_ids(encoded, config.query_tokens - 2)
     framed = (special.cls, *ids.tolist(), special.sep)
     items, piece_unit = [], []
     for row in range(len(cut)):
@@ -83,7 +84,7 @@ def prepare(texts: Sequence[str], query: str | None, tokenizer: Tokenizer, confi
         piece, owners = _pieces(cut.tokens.unit, batch.at[0])
         items.append(WindowItem(framed, batch.ids[0], piece))
         piece_unit.append(owners)
-    mode = _mode(query or "", ids, cut.tokens, tokenizer)
+    mode = _mode(encoded, cut.tokens, tokenizer)
     if mode == "foreign":
         asked, said = terms.word_ids(query or ""), terms.words(texts, units, cut)
     else:
@@ -106,22 +107,19 @@ def framed(texts: Sequence[str], tokenizer: Tokenizer, limit: int) -> list[Ints]
     return [np.asarray([special.cls, *e.ids[: limit - 2], special.sep], dtype=np.int64) for e in encoded]
 
 
-def _query_ids(query: str | None, tokenizer: Tokenizer, limit: int) -> Ints:
-    ids = tokenizer.encode(clean(query or ""), add_special_tokens=False).ids
+def _query_ids(query: Encoding, limit: int) -> Ints:
+    ids = query.ids
     if len(ids) > limit:
         ids = ids[: limit - QUERY_TAIL] + ids[-QUERY_TAIL:]
     return np.asarray(ids, dtype=np.int64)
 
 
-def _mode(query: str, ids: Ints, tokens: Tokens, tokenizer: Tokenizer) -> Mode:
+def _mode(query: Encoding, tokens: Tokens, tokenizer: Tokenizer) -> Mode:
     """A call is foreign if question and texts are: names alone are not, nor foreign texts asked in English."""
-    if not len(ids):
+    if not query.ids:
         return "free"
-    if tokens.spelled <= FOREIGN_TEXT:
-        return "query"
-    encoding = tokenizer.encode(clean(query), add_special_tokens=False)
-    share = spelled_share([encoding], tokenizer.token_to_id(UNKNOWN))
-    return "foreign" if share > FOREIGN_QUERY else "query"
+    foreign = tokens.spelled > FOREIGN_TEXT and spelled_share([query], tokenizer) > FOREIGN_QUERY
+    return "foreign" if foreign else "query"
 
 
 def _pieces(unit: Ints, at: Ints) -> tuple[Ints, Ints]:

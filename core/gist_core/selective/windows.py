@@ -18,7 +18,6 @@ from gist_core.passage import Span
 
 Ints = NDArray[np.int64]
 SHORT_PASSAGE = 64
-UNKNOWN = "[UNK]"
 _LONE_SURROGATES = dict.fromkeys(range(0xD800, 0xE000), 0xFFFD)
 
 
@@ -77,13 +76,13 @@ def tokenize(texts: Sequence[str], units: Sequence[Sequence[Span]], tokenizer: T
         unit_passage.append(np.full(len(spans), number, dtype=np.int64))
         first += len(spans)
     columns = (ids, starts, ends, owner, passage, unit_passage)
-    spelled = spelled_share(encodings, tokenizer.token_to_id(UNKNOWN))
+    spelled = spelled_share(encodings, tokenizer)
     return Tokens(spelled, *(np.concatenate(c) if c else np.zeros(0, dtype=np.int64) for c in columns))
 
 
-def spelled_share(encodings: Sequence[Encoding], unknown: int | None) -> float:
+def spelled_share(encodings: Sequence[Encoding], tokenizer: Tokenizer) -> float:
     """Share of the words of which the vocabulary has no more than parts: how foreign some texts are to it."""
-    words = spelled = 0
+    unknown, words, spelled = tokenizer.token_to_id("[UNK]"), 0, 0
     for encoding in encodings:
         number = np.asarray(encoding.word_ids, dtype=np.int64)
         pieces = np.bincount(number) if len(number) else np.zeros(0, dtype=np.int64)

@@ -105,9 +105,14 @@ def _fit_rating(engine: Engine, data: Path, mode: Mode) -> Rating:
     return Rating(fit_fusion(rated), choose_exponent(rated, logits), calibration)
 
 
-def _rated(engine: Engine, data: Path, mode: Mode) -> list[Rated]:
+def rated_cases(engine: Engine, data: Path, mode: Mode) -> list[Rated]:
+    """The questions of ``CASES`` for a mode, rated; those that do not make a call of it are left out."""
     cases = [c for name, limit in CASES[mode].items() for c in load_cases(data, name, "validation", limit)]
-    rated = rate_cases(engine, cases, mode)
+    return rate_cases(engine, cases, mode)
+
+
+def _rated(engine: Engine, data: Path, mode: Mode) -> list[Rated]:
+    rated = rated_cases(engine, data, mode)
     if not rated:
         raise InvalidInputError(
             f"No question of {', '.join(CASES[mode])} makes a call of mode {mode!r}.",

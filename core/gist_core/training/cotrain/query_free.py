@@ -19,7 +19,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from gist_core.cases import load_cases
 from gist_core.errors import InvalidInputError
 from gist_core.selective.engine import Engine, Parts, load_parts, save_parts, start_engine
 from gist_core.selective.fusion import Rating
@@ -31,8 +30,8 @@ from gist_core.training.cotrain.policy import SelectivePolicy, UnitScores
 from gist_core.training.cotrain.recipe import SEPARATOR, parts_with
 from gist_core.training.cotrain.saliency import saliency, saliency_loss
 from gist_core.training.cotrain.scoring import Frame
-from gist_core.training.export import CASES
-from gist_core.training.fusion import Rated, choose_exponent, fit_fusion, held_out_logits, rate_cases, read_units
+from gist_core.training.export import rated_cases
+from gist_core.training.fusion import Rated, choose_exponent, fit_fusion, held_out_logits, read_units
 from gist_core.training.hub import load_causal
 from gist_core.training.lm.corpus import read_corpus
 from gist_core.training.lm.windows import drawn
@@ -137,8 +136,7 @@ def _mix(head: nn.Linear, learned: nn.Linear) -> None:
 def _fit_fusion(run: QueryFreeRun, draft: Path, teacher: Any, frame: Frame, recency: np.ndarray) -> Parts:
     parts = load_parts(draft)
     engine = start_engine(parts, "auto")
-    cases = [c for n, limit in CASES["free"].items() for c in load_cases(run.questions, n, "validation", limit)]
-    rated = rate_cases(engine, cases, "free")
+    rated = rated_cases(engine, run.questions, "free")
     documents = read_corpus(run.text, "validation")
     for name in sorted({d.set for d in documents}):
         texts = [d.text for d in documents if d.set == name]
