@@ -117,7 +117,7 @@ def test_bad_input_is_one_clear_line(gist, fox, tmp_path, case):
     [
         (InvalidInputError("bad", hint="mend"), 2),
         (BudgetTooSmallError("bad", hint="mend"), 2),
-        (CheckpointError("bad", hint="mend"), 1),
+        (CheckpointError("bad", hint="mend"), 2),
         (RuntimeError("bad mend"), 1),
     ],
 )

@@ -87,14 +87,14 @@ def test_a_resumed_run_ends_as_an_uninterrupted_one(data, encoder, tmp_path, mon
     with monkeypatch.context() as patch:
         from gist_core.training import selective
 
-        save = selective._save
+        save = selective.save_state
 
         def stop_after_two(*arguments):
             save(*arguments)
             if arguments[-1] == 2:
                 raise KeyboardInterrupt
 
-        patch.setattr(selective, "_save", stop_after_two)
+        patch.setattr(selective, "save_state", stop_after_two)
         with pytest.raises(KeyboardInterrupt):
             _train(data, tmp_path / "parts", encoder, steps=4)
     resumed = _train(data, tmp_path / "parts", encoder, steps=4)

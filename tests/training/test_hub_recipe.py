@@ -16,7 +16,8 @@ from gist_core import Budget, Passage, load_compressor
 from gist_core.cli import app
 from gist_core.generative.engine import load_parts as load_generative
 from gist_core.generative.framing import Framing
-from gist_core.training.cotrain.recipe import BEHIND, INSTRUCTION, TextRun, held_episodes
+from gist_core.training.cotrain.episodes import EpisodeSizes, read_episodes
+from gist_core.training.cotrain.recipe import BEHIND, INSTRUCTION
 from gist_core.training.cotrain.scoring import Frame
 from gist_core.training.cotrain.writer import Writer
 from gist_core.training.hub import load_causal, merged, teacher_and_learner, with_lora
@@ -226,10 +227,10 @@ def test_without_peft_the_extra_is_named(given, monkeypatch):
 
 
 def test_held_episodes_are_of_other_documents(given):
-    frame = Frame(speech_tokenizer(), "\n\n")
-    run = TextRun(given.data, str(given.causal["llama"]), given.start)
-    train, held = ({e.context for e in held_episodes(run, frame, 99, 1, side)} for side in ("train", "validation"))
-    assert not train & held
+    sizes = EpisodeSizes(48, 8, 8)
+    read = (read_episodes(given.data, side, speech_tokenizer(), sizes, 1) for side in ("train", "validation"))
+    train, held = ({e.context for e in episodes} for episodes in read)
+    assert train and held and not train & held
 
 
 @pytest.mark.parametrize(
@@ -240,8 +241,8 @@ def test_held_episodes_are_of_other_documents(given):
         (["--policy", "generative", "--rate", "0.1", "--rate", "0.2"], 2, "single rate"),
         (["--data", "nowhere"], 2, "Name a file or folder of"),
         (["--context", "4000"], 2, "smaller sizes"),
-        (["--model", "/no/such/model"], 1, "Name a folder or a hub id."),
-        (["--start", "/no/such/start"], 1, "written by `gist train`"),
+        (["--model", "/no/such/model"], 2, "Name a folder or a hub id."),
+        (["--start", "/no/such/start"], 2, "written by `gist train`"),
         (["--policy", "neither"], 2, "neither"),
         (["--steps", "0"], 2, "steps"),
     ],
@@ -262,7 +263,7 @@ def test_what_cannot_be_trained_is_named_with_a_hint(given, tmp_path, changes, c
         (["--run", "nowhere"], 2, "Name a folder of `gist train cotrain`."),
         (["--context", "4000"], 2, "smaller sizes"),
         (["--data", "nowhere"], 2, "Name a file or folder of"),
-        (["--model", "/no/such/model"], 1, "Name a folder or a hub id."),
+        (["--model", "/no/such/model"], 2, "Name a folder or a hub id."),
     ],
 )
 def test_what_cannot_be_measured_is_named_with_a_hint(trained, given, tmp_path, changes, code, hint):

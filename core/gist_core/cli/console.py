@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from gist_core.errors import BudgetTooSmallError, GistError, InvalidInputError
+from gist_core.errors import BudgetTooSmallError, CheckpointError, GistError, InvalidInputError
 
 FAILED = 1
 BAD_INPUT = 2
@@ -37,7 +37,7 @@ def clear_errors() -> Iterator[None]:
 
 
 def _exit_code(error: Exception) -> int:
-    return BAD_INPUT if isinstance(error, InvalidInputError | BudgetTooSmallError) else FAILED
+    return BAD_INPUT if isinstance(error, InvalidInputError | BudgetTooSmallError | CheckpointError) else FAILED
 
 
 def _line(error: Exception) -> str:

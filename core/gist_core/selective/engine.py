@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,10 @@ class Parts:
     model: SelectiveModel
     tokenizer: Tokenizer
     ratings: dict[Mode, Rating]
+
+    def with_rating(self, mode: Mode, rating: Rating) -> Parts:
+        """The same parts with another rating of one mode."""
+        return replace(self, ratings={**self.ratings, mode: rating})
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from torch import Tensor
 from gist_core.selective.encoder import Layer
 from gist_core.selective.int8 import fast_linear
 from gist_core.selective.model import ASKED, FRAME, FREE, QueryState, SelectiveModel
+from gist_core.selective.windows import padded
 
 Ints = NDArray[np.int64]
 
@@ -158,10 +159,7 @@ class PaddedNetwork:
         return shared[mask].float(), self._model.embed(shared, mask)[mask].float()
 
     def _pad(self, windows: Sequence[Ints]) -> tuple[Tensor, Tensor]:
-        width = max(map(len, windows))
-        ids, mask = np.zeros((len(windows), width), np.int64), np.zeros((len(windows), width), np.bool_)
-        for row, window in enumerate(windows):
-            ids[row, : len(window)], mask[row, : len(window)] = window, True
+        ids, mask = padded(windows, 0)
         return torch.from_numpy(ids).to(self._device), torch.from_numpy(mask).to(self._device)
 
 

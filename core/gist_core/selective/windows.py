@@ -145,6 +145,15 @@ def collate(cut: Windows, rows: Sequence[int], cls: int, sep: int, pad: int) -> 
     return Batch(ids, mask, at)
 
 
+def padded(rows: Sequence[Sequence[int] | Ints], pad: int) -> tuple[Ints, NDArray[np.bool_]]:
+    """Rows of ids of any length -> (B, L) ids and mask, True where an id is real."""
+    ids = np.full((len(rows), max(map(len, rows))), pad, dtype=np.int64)
+    mask = np.zeros(ids.shape, dtype=np.bool_)
+    for at, row in enumerate(rows):
+        ids[at, : len(row)], mask[at, : len(row)] = row, True
+    return ids, mask
+
+
 def _with_separators(cut: Windows, row: int) -> Ints:
     numbers = np.arange(cut.bounds[row], cut.bounds[row + 1])
     passage = cut.tokens.passage[numbers]

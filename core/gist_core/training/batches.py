@@ -12,7 +12,7 @@ from torch import Tensor
 
 from gist_core.selective.lexical import overlap
 from gist_core.selective.signals import Special
-from gist_core.selective.windows import collate
+from gist_core.selective.windows import collate, padded
 from gist_core.training.examples import Example, LabelledWindow
 
 Ints = NDArray[np.int64]
@@ -64,7 +64,7 @@ def make_batch(examples: Sequence[Example], special: Special, chunk_rows: int = 
         unit_window += [at + i for i, c in enumerate(counts) for _ in range(c)]
         first += sum(counts)
     queries = [[special.cls, *e.query, special.sep] for e in examples]
-    ids, mask = _pad(queries, special.pad)
+    ids, mask = map(torch.from_numpy, padded(queries, special.pad))
     question, window = np.asarray(unit_question, dtype=np.int64), np.asarray(unit_window, dtype=np.int64)
     lexical = _lexical(examples, rows, np.concatenate([c.unit.numpy() for c in chunks]), question, window)
     return TrainingBatch(ids, mask, chunks, torch.from_numpy(question), torch.from_numpy(window), lexical)
@@ -106,10 +106,3 @@ def _chunk(part: list[tuple[int, LabelledWindow]], units: list[np.ndarray], spec
         torch.from_numpy(np.concatenate([w.labels for _, w in part])),
         torch.from_numpy(np.concatenate(units)),
     )
-
-
-def _pad(sequences: list[list[int]], pad: int) -> tuple[Tensor, Tensor]:
-    width = max(map(len, sequences))
-    ids = torch.tensor([s + [pad] * (width - len(s)) for s in sequences])
-    mask = torch.tensor([[True] * len(s) + [False] * (width - len(s)) for s in sequences])
-    return ids, mask

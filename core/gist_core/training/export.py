@@ -77,7 +77,7 @@ def refit(folder: Path, data: Path, mode: Mode, version: str) -> Rating:
     """
     parts = load_parts(folder)
     learned = _fit_rating(start_engine(parts, "auto"), data, mode)
-    kept = replace(parts, ratings={**parts.ratings, mode: learned})
+    kept = parts.with_rating(mode, learned)
     manifest = replace(read_manifest(folder), version=version, config=settings_of(kept))
     update_checkpoint(folder, manifest, fusion_tensors(kept))
     return learned
@@ -92,7 +92,7 @@ def recalibrate(folder: Path, data: Path, version: str) -> Calibration:
     rated = _rated(start_engine(parts, "auto"), data, "query")
     rating = parts.ratings["query"]
     found = calibrate(rated, [rating.fusion(r.signals) for r in rated])
-    kept = replace(parts, ratings={**parts.ratings, "query": replace(rating, calibration=found)})
+    kept = parts.with_rating("query", replace(rating, calibration=found))
     write_manifest(folder, replace(read_manifest(folder), version=version, config=settings_of(kept)))
     return found
 

@@ -30,6 +30,7 @@ from gist_core.training.examples import Example
 from gist_core.training.losses import ranking_loss, token_loss, unit_loss, unit_targets
 from gist_core.training.precision import mixed_precision
 from gist_core.training.reading import mixture, read_batch
+from gist_core.training.state import resume_state, save_state
 
 TRAINED = ("interaction_branch", "side", "keep_head", "relevance_head", "mixture")
 
@@ -109,9 +110,10 @@ def train(
     trainee, optimizer = accelerator.prepare(trainee, optimizer)
     frozen = start_network(model, accelerator.device, torch.float32)
     model.train()
-    anchors = {n: p.detach().clone() for n, p in trainee.named_parameters() if "interaction_branch" in n}
+    anchors = _Anchors(trainee)
     held = [make_batch(validation[i : i + 16], special) for i in range(0, len(validation), 16)]
-    start = _resume(out / "state.pt", trainee, optimizer, schedule, anchors)
+    state = {"trainee": trainee, "optimizer": optimizer, "schedule": schedule, "anchors": anchors}
+    start = resume_state(out / "state.pt", state)
     began = time.monotonic()
     for step in range(start, recipe.steps):
         with accelerator.autocast():
@@ -121,12 +123,12 @@ def train(
         optimizer.step()
         schedule.step()
         optimizer.zero_grad()
-        _pull(trainee, anchors, recipe.pull)
+        anchors.pull(trainee, recipe.pull)
         row = {"step": step + 1, "seconds": round(time.monotonic() - began, 1)}
         row |= {k: round(float(v.detach()), 4) for k, v in parts.items()}
         if (step + 1) % recipe.save_every == 0 or step + 1 == recipe.steps:
             row |= _validate(accelerator, trainee, frozen, held)
-            _save(out / "state.pt", trainee, optimizer, schedule, anchors, step + 1)
+            save_state(out / "state.pt", state, step + 1)
         with (out / "log.jsonl").open("a", encoding="utf-8") as log:
             log.write(json.dumps(row) + "\n")
     (out / "recipe.json").write_text(json.dumps(asdict(recipe), indent=2) + "\n", encoding="utf-8")
@@ -152,11 +154,26 @@ def _rate(step: int, recipe: SelectiveRecipe) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, recipe.steps - warm)))
 
 
-@torch.no_grad()
-def _pull(trainee: Trainee, anchors: dict[str, Tensor], share: float) -> None:
-    for name, parameter in trainee.named_parameters():
-        if name in anchors:
-            parameter.lerp_(anchors[name], share)
+class _Anchors:
+    """The weights that the interaction branch started from; a resumed run has those of its start."""
+
+    def __init__(self, trainee: Trainee) -> None:
+        self._start = {n: p.detach().clone() for n, p in trainee.named_parameters() if "interaction_branch" in n}
+
+    @torch.no_grad()
+    def pull(self, trainee: Trainee, share: float) -> None:
+        """Bring the branch a ``share`` of the way back."""
+        for name, parameter in trainee.named_parameters():
+            if name in self._start:
+                parameter.lerp_(self._start[name], share)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """What ``save_state`` writes."""
+        return self._start
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """What ``resume_state`` reads."""
+        self._start = state
 
 
 @torch.no_grad()
@@ -169,30 +186,6 @@ def _validate(
             for name, value in losses(trainee, frozen, batch).items():
                 totals[name] = totals.get(name, 0.0) + float(value) / len(held)
     return {f"validation_{k}": round(v, 4) for k, v in totals.items()}
-
-
-def _save(path: Path, trainee: Trainee, optimizer: object, schedule: object, anchors: object, step: int) -> None:
-    state = {
-        "trainee": trainee.state_dict(),
-        "optimizer": optimizer.state_dict(),  # type: ignore[attr-defined]  # accelerate wraps the type away
-        "schedule": schedule.state_dict(),  # type: ignore[attr-defined]  # as above
-        "anchors": anchors,
-        "step": step,
-    }
-    temporary = path.with_suffix(".tmp")
-    torch.save(state, temporary)
-    temporary.replace(path)
-
-
-def _resume(path: Path, trainee: Trainee, optimizer: object, schedule: object, anchors: dict[str, Tensor]) -> int:
-    if not path.exists():
-        return 0
-    state = torch.load(path, weights_only=True)
-    trainee.load_state_dict(state["trainee"])
-    optimizer.load_state_dict(state["optimizer"])  # type: ignore[attr-defined]  # accelerate wraps the type away
-    schedule.load_state_dict(state["schedule"])  # type: ignore[attr-defined]  # as above
-    anchors.update(state["anchors"])
-    return int(state["step"])
 
 
 def sampler(pools: dict[str, list[Example]], rng_seed: int, per_step: int) -> Callable[[int], Sequence[Example]]:

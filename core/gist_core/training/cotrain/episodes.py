@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
 from gist_core.errors import InvalidInputError
+from gist_core.records import Split
+from gist_core.training.lm.corpus import read_corpus
+from gist_core.training.lm.windows import drawn
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,32 @@ class EpisodeSizes:
     def total(self) -> int:
         """Tokens of a whole episode."""
         return self.context + self.local + self.future
+
+
+Draw = Callable[[int], Sequence[Episode]]
+"""Step number -> its episodes; a pure function, so that a resumed run sees what an uninterrupted one sees."""
+
+
+def read_episodes(
+    source: Path, side: Split, tokenizer: PreTrainedTokenizerBase, sizes: EpisodeSizes, seed: int
+) -> list[Episode]:
+    """The episodes of one side of a corpus (``read_corpus``), as ``cut_episodes`` orders them.
+
+    Raises:
+        InvalidInputError: No document of the side is as long as an episode, or the corpus cannot be read.
+    """
+    found = cut_episodes([d.text for d in read_corpus(source, side)], tokenizer, sizes, seed)
+    if not found:
+        raise InvalidInputError(
+            f"No document of the {side} side of {str(source)!r} has the {sizes.total} tokens of an episode.",
+            hint="Give longer documents, or smaller sizes.",
+        )
+    return found
+
+
+def drawer(episodes: Sequence[Episode], batch: int, seed: int) -> Draw:
+    """``batch`` episodes a step, in an order of the seed."""
+    return lambda step: [episodes[i] for i in drawn(len(episodes), batch, seed, step)]
 
 
 def cut_episodes(

@@ -10,7 +10,7 @@ steps (``core/decisions/0007``).
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from gist_core.selective.signals import units_of
-from gist_core.training.cotrain.episodes import Episode
+from gist_core.training.cotrain.episodes import Draw, Episode
 from gist_core.training.cotrain.gists import gist_text, random_mask
 from gist_core.training.cotrain.judge import Judge, start_judge
 from gist_core.training.cotrain.objective import Objective
@@ -33,7 +33,6 @@ from gist_core.training.processes import average_gradients, average_numbers, min
 from gist_core.training.rewards import kl, kl_ratio, normalised_gain
 from gist_core.training.state import append_row, resume_state, save_state
 
-Draw = Callable[[int], Sequence[Episode]]
 _SHOWN = 2  # held-out episodes whose gists are logged
 
 

@@ -22,7 +22,7 @@ from gist_core.training.cotrain.controls import (
     surprising_words,
     tail,
 )
-from gist_core.training.cotrain.episodes import EpisodeSizes, cut_episodes
+from gist_core.training.cotrain.episodes import EpisodeSizes, read_episodes
 from gist_core.training.cotrain.measure import Readers, measure_gists, summary
 from gist_core.training.cotrain.recipe import CHECKPOINT, GENERATOR, SEPARATOR
 from gist_core.training.cotrain.scoring import Frame
@@ -67,13 +67,7 @@ def measure_runs(asked: MeasuredRuns, out: Path) -> str:
     teacher, tokenizer = load_causal(asked.base)
     frame = Frame(tokenizer, SEPARATOR)
     generator = AutoModelForCausalLM.from_pretrained(asked.runs[0] / GENERATOR, dtype=torch.float32)
-    texts = [d.text for d in read_corpus(asked.data, "test")]
-    episodes = cut_episodes(texts, tokenizer, asked.sizes, asked.seed)[: asked.episodes]
-    if not episodes:
-        raise InvalidInputError(
-            f"No document of the corpus's test side has the {asked.sizes.total} tokens of an episode.",
-            hint="Give longer documents, or smaller sizes.",
-        )
+    episodes = read_episodes(asked.data, "test", tokenizer, asked.sizes, asked.seed)[: asked.episodes]
     readers = Readers(teacher.eval(), generator.to(teacher.device).eval(), frame)
     named = {folder.name: str(folder / CHECKPOINT) for folder in asked.runs} | {_name(c): c for c in asked.checkpoints}
     ours = {name: compressed(load_compressor(checkpoint), frame) for name, checkpoint in named.items()}

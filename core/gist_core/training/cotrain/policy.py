@@ -20,6 +20,7 @@ from gist_core.passage import Span
 from gist_core.selective.engine import Parts
 from gist_core.selective.pooling import pool_logits
 from gist_core.selective.signals import prepare, special_ids
+from gist_core.selective.windows import padded
 
 _CHUNK = 32  # windows that are run together
 
@@ -78,8 +79,7 @@ class SelectivePolicy(nn.Module):
             query = self.model.encode_query(torch.tensor([[special.cls, special.sep]], device=place)).hidden
         for at in range(0, len(order), _CHUNK):
             chosen = order[at : at + _CHUNK].tolist()
-            ids, mask = _padded([rows[i] for i in chosen], special.pad)
-            ids, mask = ids.to(place), mask.to(place)
+            ids, mask = (torch.from_numpy(a).to(place) for a in padded([rows[i] for i in chosen], special.pad))
             with torch.set_grad_enabled(self.whole and torch.is_grad_enabled()):
                 shared = self.model.encode_windows(ids, mask)
             states = query.expand(len(chosen), -1, -1)
@@ -87,12 +87,3 @@ class SelectivePolicy(nn.Module):
             for i, values in zip(chosen, logits, strict=True):
                 found[i] = values[1 : len(rows[i]) - 1].float()
         return torch.cat(found) if found else torch.zeros(0, device=place)
-
-
-def _padded(rows: Sequence[NDArray[np.int64]], pad: int) -> tuple[Tensor, Tensor]:
-    """(B, L) ids and mask, True where a token is real."""
-    ids = np.full((len(rows), max(map(len, rows))), pad, dtype=np.int64)
-    mask = np.zeros(ids.shape, dtype=np.bool_)
-    for at, row in enumerate(rows):
-        ids[at, : len(row)], mask[at, : len(row)] = row, True
-    return torch.from_numpy(ids), torch.from_numpy(mask)

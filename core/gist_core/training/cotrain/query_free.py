@@ -19,11 +19,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from gist_core.errors import InvalidInputError
 from gist_core.selective.engine import Engine, Parts, load_parts, save_parts, start_engine
 from gist_core.selective.fusion import Rating
 from gist_core.selective.model import ASKED, FREE
-from gist_core.training.cotrain.episodes import Episode, EpisodeSizes, cut_episodes
+from gist_core.training.cotrain.episodes import Episode, EpisodeSizes, cut_episodes, drawer, read_episodes
 from gist_core.training.cotrain.gists import unit_means
 from gist_core.training.cotrain.imitate import imitate
 from gist_core.training.cotrain.policy import SelectivePolicy, UnitScores
@@ -34,7 +33,6 @@ from gist_core.training.export import rated_cases
 from gist_core.training.fusion import Rated, choose_exponent, fit_fusion, held_out_logits, read_units
 from gist_core.training.hub import load_causal
 from gist_core.training.lm.corpus import read_corpus
-from gist_core.training.lm.windows import drawn
 
 _BINS = 16  # of the distance from the end of C
 _LOOKED_AT = 0.25  # share of C's tokens whose sentences count as evidence
@@ -110,16 +108,7 @@ def _learn_head(run: QueryFreeRun, parts: Parts, teacher: Any, frame: Frame, out
     for name, parameter in policy.model.named_parameters():
         parameter.requires_grad_(name.startswith("keep_head"))
     learner = WithRecency(policy)
-    episodes = cut_episodes([d.text for d in read_corpus(run.text, "train")], frame.tokenizer, run.sizes, run.seed)
-    if not episodes:
-        raise InvalidInputError(
-            f"No document of the train side has the {run.sizes.total} tokens of an episode.",
-            hint="Give longer documents, or smaller sizes.",
-        )
-
-    def draw(step: int) -> Sequence[Episode]:
-        return [episodes[i] for i in drawn(len(episodes), run.batch, run.seed, step)]
-
+    draw = drawer(read_episodes(run.text, "train", frame.tokenizer, run.sizes, run.seed), run.batch, run.seed)
     optimizer = torch.optim.AdamW([p for p in learner.parameters() if p.requires_grad], lr=run.rate, weight_decay=0.0)
     imitate(learner, (optimizer,), saliency_loss(learner, teacher, frame), draw, run.steps, _CHUNK, out)
     _mix(parts.model.keep_head, policy.model.keep_head)
@@ -143,7 +132,7 @@ def _fit_fusion(run: QueryFreeRun, draft: Path, teacher: Any, frame: Frame, rece
         episodes = cut_episodes(texts, frame.tokenizer, run.sizes, run.seed)[: run.rated]
         rated += _rate_episodes(engine, teacher, frame, episodes, recency)
     exponent = choose_exponent(rated, held_out_logits(rated))
-    return replace(parts, ratings={**parts.ratings, "free": Rating(fit_fusion(rated), exponent)})
+    return parts.with_rating("free", Rating(fit_fusion(rated), exponent))
 
 
 def _rate_episodes(

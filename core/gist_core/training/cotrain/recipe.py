@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,15 +12,14 @@ import torch
 from accelerate import PartialState
 
 from gist_core.errors import InvalidInputError
-from gist_core.records import Split
 from gist_core.selective.engine import Parts, load_parts
 from gist_core.selective.model import FRAME, SelectiveModel
 from gist_core.training.cotrain.credit import GroupCredit
 from gist_core.training.cotrain.curves import write_curves
-from gist_core.training.cotrain.episodes import Episode, EpisodeSizes, cut_episodes
+from gist_core.training.cotrain.episodes import Draw, EpisodeSizes, drawer, read_episodes
 from gist_core.training.cotrain.generative import GenerativeObjective
 from gist_core.training.cotrain.imitate import gists_loss, imitate
-from gist_core.training.cotrain.loop import Draw, Players, cotrain
+from gist_core.training.cotrain.loop import Players, cotrain
 from gist_core.training.cotrain.objective import Objective, SelectiveObjective
 from gist_core.training.cotrain.policy import SelectivePolicy
 from gist_core.training.cotrain.saliency import saliency_loss
@@ -29,9 +28,7 @@ from gist_core.training.cotrain.settings import CotrainSettings
 from gist_core.training.cotrain.writer import Writer
 from gist_core.training.hub import load_causal, merged, teacher_and_learner, with_lora
 from gist_core.training.lm.bpe import GIST
-from gist_core.training.lm.corpus import read_corpus
 from gist_core.training.lm.optimizers import optimizers
-from gist_core.training.lm.windows import drawn
 
 SEPARATOR = "\n\n"
 CHECKPOINT, GENERATOR = "checkpoint", "generator"
@@ -122,12 +119,6 @@ def parts_with(parts: Parts, **changes: Any) -> Parts:
     return replace(parts, model=model)
 
 
-def held_episodes(run: TextRun, frame: Frame, count: int, seed: int, side: Split = "validation") -> list[Episode]:
-    """Episodes of documents that no training has read."""
-    texts = [d.text for d in read_corpus(run.data, side)]
-    return cut_episodes(texts, frame.tokenizer, run.sizes, seed)[:count]
-
-
 @dataclass(frozen=True, slots=True)
 class _Cast:
     """Who is there before the policy is: what its warm start needs."""
@@ -148,17 +139,8 @@ def _cotrained(
     torch.manual_seed(settings.seed)
     base, tokenizer = load_causal(run.base)
     frame = Frame(tokenizer, SEPARATOR)
-    episodes = cut_episodes([d.text for d in read_corpus(run.data, "train")], tokenizer, run.sizes, settings.seed)
-    held = held_episodes(run, frame, run.held, settings.seed)
-    if not episodes or not held:
-        raise InvalidInputError(
-            f"No document on one side of the corpus has the {run.sizes.total} tokens of an episode.",
-            hint="Give longer documents, or smaller sizes.",
-        )
-
-    def draw(step: int) -> Sequence[Episode]:
-        return [episodes[i] for i in drawn(len(episodes), settings.batch, settings.seed, step)]
-
+    draw = drawer(read_episodes(run.data, "train", tokenizer, run.sizes, settings.seed), settings.batch, settings.seed)
+    held = read_episodes(run.data, "validation", tokenizer, run.sizes, settings.seed)[: run.held]
     teacher, generator = teacher_and_learner(base, lora=run.lora)
     players = Players(teacher, generator, objective(_Cast(teacher, frame, draw)), frame)
     cotrain(players, draw, held, settings, out)
