@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from langchain_core.documents import Document
 
+from gist_core.metadata import understood
 from gist_core.passage import Compressed, Passage
 
 METADATA_KEY = "gist"
@@ -19,7 +20,7 @@ def to_passages(documents: Sequence[Document]) -> list[Passage]:
         Passage(
             id=str(rank) if document.id is None else document.id,
             text=document.page_content,
-            metadata=_keep_spans(document.metadata),
+            metadata=understood(document.metadata),
         )
         for rank, document in enumerate(documents)
     ]
@@ -49,12 +50,3 @@ def _account(result: Compressed, rank: int) -> dict[str, Any]:
         "source_hash": result.source_hash,
         "model": result.model,
     }
-
-
-def _keep_spans(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """The ``keep`` entry if it holds spans; a user's field of that name may mean anything else."""
-    keep = metadata.get("keep")
-    spans = isinstance(keep, list | tuple) and all(
-        isinstance(pair, list | tuple) and len(pair) == 2 and all(type(end) is int for end in pair) for pair in keep
-    )
-    return {"keep": keep} if spans else {}

@@ -104,8 +104,8 @@ class LangChainReader:
 
 
 def to_documents(passages: Sequence[Passage]) -> list[Document]:
-    """One document a passage; the metadata holds its position."""
-    return [Document(p.text, id=p.id, metadata={INDEX_KEY: index}) for index, p in enumerate(passages)]
+    """One document a passage; its metadata, and its position in it."""
+    return [Document(p.text, id=p.id, metadata={**p.metadata, INDEX_KEY: i}) for i, p in enumerate(passages)]
 
 
 def texts_of(documents: Iterable[Document], passages: Sequence[Passage], separator: str) -> list[str]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from llama_index.core.schema import BaseNode, ImageNode, MetadataMode, Node, NodeWithScore, TextNode
 
+from gist_core.metadata import understood
 from gist_core.passage import Compressed, Passage
 
 METADATA_KEY = "gist"
@@ -26,7 +27,7 @@ def to_passages(nodes: Sequence[NodeWithScore]) -> list[Passage]:
         Passage(
             id=item.node.node_id,
             text=item.node.get_content(metadata_mode=MetadataMode.NONE),
-            metadata=_keep_spans(item.node.metadata),
+            metadata=understood(item.node.metadata),
         )
         for item in nodes
         if is_text(item.node)
@@ -78,12 +79,3 @@ def _account(result: Compressed, rank: int) -> dict[str, Any]:
         "source_hash": result.source_hash,
         "model": result.model,
     }
-
-
-def _keep_spans(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """The ``keep`` entry if it holds spans; a user's field of that name may mean anything else."""
-    keep = metadata.get("keep")
-    spans = isinstance(keep, list | tuple) and all(
-        isinstance(pair, list | tuple) and len(pair) == 2 and all(type(end) is int for end in pair) for pair in keep
-    )
-    return {"keep": keep} if spans else {}

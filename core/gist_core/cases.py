@@ -38,7 +38,7 @@ def load_cases(data: Path, name: str, split: Split, limit: int | None = None, se
 
 def case_of(name: str, record: Record) -> Case:
     """The case of a record of the set ``name``; a record without a question has "" as its query."""
-    passages = [Passage(d["id"], d["text"]) for d in record["documents"]]
+    passages = [Passage(d["id"], d["text"], {"title": d.get("title", "")}) for d in record["documents"]]
     spans: dict[str, list[Span]] = {p.id: [] for p in passages}
     for e in record["evidence"]:
         if e["kind"] in EVIDENCE_KINDS:

@@ -32,7 +32,8 @@ class Passage:
     Args:
         id: Any string; results carry it as ``source_id``. Need not be unique.
         text: The text; never changed.
-        metadata: Free; ``metadata["keep"]`` may hold ``[start, end]`` pairs that must stay.
+        metadata: Free; ``metadata["keep"]`` may hold ``[start, end]`` pairs that must stay, ``metadata["title"]`` the
+            title of the document: it is read with every part of the text, and never part of the result.
     """
 
     id: str

@@ -17,6 +17,7 @@ from gist_core.checkpoint import Manifest
 from gist_core.compressor import check_call, check_timeout
 from gist_core.errors import CompressionTimeoutError
 from gist_core.keep import KeepItem, resolve_keep
+from gist_core.metadata import title_of
 from gist_core.passage import Compressed, Passage, ScoredSpan, Span, Usage, hash_text, render
 from gist_core.segment import finer_spans
 from gist_core.tokens import token_counter
@@ -108,7 +109,8 @@ class SelectiveCompressor:
         from gist_core.selective.signals import prepare
 
         parts = self._engine().parts
-        return prepare([p.text for p in call.passages], call.query, parts.tokenizer, parts.model.config)
+        titles = [title_of(p.metadata) for p in call.passages]
+        return prepare([p.text for p in call.passages], call.query, parts.tokenizer, parts.model.config, titles)
 
     def _finish(self, call: _Call, prepared: Prepared, scores: Sequence[WindowScores]) -> list[Compressed]:
         units, keep = self._rate(prepared, scores)

@@ -32,7 +32,7 @@ def overlap(query: Ints, ids: Ints, unit: Ints, window: Ints, units: int, window
     Args:
         query: (Q,) ids of the query without special tokens.
         ids: (N,) token ids of the texts.
-        unit: (N,) unit of each token, below ``units``.
+        unit: (N,) unit of each token, below ``units``; -1 for a title's, which count for their window alone.
         window: (N,) window of each token, below ``windows``.
         units: Number of units; rarity is counted over them.
         windows: Number of windows.
@@ -40,14 +40,16 @@ def overlap(query: Ints, ids: Ints, unit: Ints, window: Ints, units: int, window
     terms, query_terms = np.unique(query, return_inverse=True)
     if not len(terms) or not len(ids):
         return Overlap(_zeros(units), _zeros(windows), _zeros(units))
-    at = np.flatnonzero(np.isin(ids, terms))
+    anywhere = np.flatnonzero(np.isin(ids, terms))
+    at = anywhere[unit[anywhere] >= 0]
     term = np.searchsorted(terms, ids[at])
     counts = _counts(unit[at], term, units, len(terms))
     found = (counts > 0).sum(axis=0)
     rarity = np.log1p((units - found + 0.5) / (found + 0.5))
+    of_windows = _counts(window[anywhere], np.searchsorted(terms, ids[anywhere]), windows, len(terms))
     return Overlap(
-        _bm25(counts, np.bincount(unit, minlength=units), rarity),
-        _bm25(_counts(window[at], term, windows, len(terms)), np.bincount(window, minlength=windows), rarity),
+        _bm25(counts, np.bincount(unit[unit >= 0], minlength=units), rarity),
+        _bm25(of_windows, np.bincount(window, minlength=windows), rarity),
         _pairs(query_terms, rarity, at, term, unit, units),
     )
 

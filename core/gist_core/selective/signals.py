@@ -19,12 +19,22 @@ from gist_core.selective.lexical import overlap
 from gist_core.selective.pooling import pool_arrays
 from gist_core.selective.scorer import WindowItem, WindowScores
 from gist_core.selective.terms import Terms
-from gist_core.selective.windows import Tokens, Windows, clean, collate, spelled_share, tokenize, windows
+from gist_core.selective.windows import (
+    Tokens,
+    Windows,
+    clean,
+    collate,
+    read_titles,
+    spelled_share,
+    tokenize,
+    windows,
+)
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 FOREIGN_TEXT, FOREIGN_QUERY = 0.28, 0.16  # shares of words that are spelled: what parts English from other languages
 QUERY_TAIL = 24  # of a query that is too long, so many tokens are kept from its end
+TITLE_TOKENS = 24  # of a title that is longer, its end is not read
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +80,23 @@ def special_ids(tokenizer: Tokenizer) -> Special:
     return Special(*found)
 
 
-def prepare(texts: Sequence[str], query: str | None, tokenizer: Tokenizer, config: SelectiveConfig) -> Prepared:
-    """Segment, tokenise and cut; work that grows linearly with the text."""
+def prepare(
+    texts: Sequence[str],
+    query: str | None,
+    tokenizer: Tokenizer,
+    config: SelectiveConfig,
+    titles: Sequence[str] = (),
+) -> Prepared:
+    """Segment, tokenise and cut; work that grows linearly with the text.
+
+    ``titles``, one a text and "" for none, are read with a query only: they say what a text is about, which without a
+    question no unit of it needs.
+    """
     found = [units_of(t, config.granularity) for t in texts]
     units = [[s.span for s in f] for f in found]
-    cut = windows(tokenize(texts, units, tokenizer), config.window_tokens)
     encoded = tokenizer.encode(clean(query or ""), add_special_tokens=False)
+    headed = read_titles(titles, tokenizer, _title_room(config)) if encoded.ids and any(titles) else None
+    cut = windows(tokenize(texts, units, tokenizer), config.window_tokens, headed)
     special, ids = special_ids(tokenizer), _query_ids(encoded, config.query_tokens - 2)
     framed = (special.cls, *ids.tolist(), special.sep)
     items, piece_unit = [], []
@@ -90,6 +111,11 @@ def prepare(texts: Sequence[str], query: str | None, tokenizer: Tokenizer, confi
     else:
         asked, said = ids, terms.pieces(cut)
     return Prepared(found, cut, mode, asked, said, items, piece_unit)
+
+
+def _title_room(config: SelectiveConfig) -> int:
+    """What the positions of the network leave beside a full window, [CLS] and two [SEP]."""
+    return max(0, min(TITLE_TOKENS, config.max_positions - config.window_tokens - 3))
 
 
 def units_of(text: str, granularity: str) -> list[Segment]:

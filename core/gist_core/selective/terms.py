@@ -19,12 +19,16 @@ from gist_core.selective.windows import Windows
 from gist_core.words import term_places
 
 Ints = NDArray[np.int64]
+NO_UNIT = -1
 STEM = 5  # characters of a word that count; a number counts as it is
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """The M terms of all texts of a call: ``ids``, ``unit`` and ``window`` (M,), numbered over all texts."""
+    """The M terms of all texts of a call: ``ids``, ``unit`` and ``window`` (M,), numbered over all texts.
+
+    Behind them stand those of each window's title, whose unit is ``NO_UNIT``.
+    """
 
     ids: Ints
     unit: Ints
@@ -33,7 +37,7 @@ class Terms:
 
 def pieces(cut: Windows) -> Terms:
     """Every word piece as a term."""
-    return Terms(cut.tokens.ids, cut.tokens.unit, _windows(cut))
+    return _titled(Terms(cut.tokens.ids, cut.tokens.unit, _windows(cut)), cut, cut.titles.ids)
 
 
 def words(texts: Sequence[str], units: Sequence[Sequence[Span]], cut: Windows) -> Terms:
@@ -51,7 +55,8 @@ def words(texts: Sequence[str], units: Sequence[Sequence[Span]], cut: Windows) -
             token = _at_or_before(tokens.start[low:high], place)
             columns.append((ids, unit + first, window[low:high][token]))
         first += len(spans)
-    return Terms(*(np.concatenate(c) for c in zip(*columns, strict=True)))
+    found = Terms(*(np.concatenate(c) for c in zip(*columns, strict=True)))
+    return _titled(found, cut, [word_ids(title) for title in cut.titles.texts])
 
 
 def word_ids(text: str) -> Ints:
@@ -67,6 +72,18 @@ def _words(text: str) -> tuple[Ints, Ints]:
 
 def _stem(term: str) -> str:
     return term if any(map(str.isdigit, term)) else term[:STEM]
+
+
+def _titled(found: Terms, cut: Windows, titles: Sequence[Sequence[int] | Ints]) -> Terms:
+    if len(titles) == 1:
+        return found
+    ids = [np.asarray(titles[number], dtype=np.int64) for number in cut.title]
+    window = np.repeat(np.arange(len(cut)), [len(i) for i in ids])
+    return Terms(
+        np.concatenate([found.ids, *ids]),
+        np.concatenate([found.unit, np.full(len(window), NO_UNIT)]),
+        np.concatenate([found.window, window]),
+    )
 
 
 def _windows(cut: Windows) -> Ints:

@@ -39,14 +39,32 @@ class Tokens:
 
 
 @dataclass(frozen=True, slots=True)
+class Titles:
+    """``of`` (P,): which of the ``texts`` each passage has; the first of them is none. ``ids`` are their tokens."""
+
+    of: Ints
+    texts: Sequence[str] = ("",)
+    ids: Sequence[Sequence[int]] = ((),)
+
+
+@dataclass(frozen=True, slots=True)
 class Windows:
-    """Cuts of the token stream: window w holds the tokens ``bounds[w]:bounds[w + 1]``."""
+    """Cuts of the token stream: window w holds the tokens ``bounds[w]:bounds[w + 1]``.
+
+    The passages of a window have the same title, the one at ``title[w]`` of ``titles``.
+    """
 
     tokens: Tokens
     bounds: Ints
+    titles: Titles
 
     def __len__(self) -> int:
         return len(self.bounds) - 1
+
+    @property
+    def title(self) -> Ints:
+        """(W,) number of the title of each window."""
+        return self.titles.of[self.tokens.passage[self.bounds[:-1]]]
 
 
 def clean(text: str) -> str:
@@ -92,15 +110,24 @@ def spelled_share(encodings: Sequence[Encoding], tokenizer: Tokenizer) -> float:
     return spelled / max(words, 1)
 
 
-def windows(tokens: Tokens, size: int) -> Windows:
+def read_titles(titles: Sequence[str], tokenizer: Tokenizer, limit: int) -> Titles:
+    """The titles of some passages, "" for none; the end of one of more than ``limit`` tokens is left out."""
+    texts = list(dict.fromkeys(["", *titles]))
+    number = {text: at for at, text in enumerate(texts)}
+    encoded = tokenizer.encode_batch([clean(t) for t in texts], add_special_tokens=False)
+    return Titles(np.array([number[t] for t in titles], dtype=np.int64), texts, [e.ids[:limit] for e in encoded])
+
+
+def windows(tokens: Tokens, size: int, titles: Titles | None = None) -> Windows:
     """Cut the token stream into windows of at most ``size`` tokens, separators between passages counted.
 
     The loop runs over runs of tokens of one unit, greedily; a passage of ``SHORT_PASSAGE`` tokens or
-    more starts a window of its own.
+    more starts a window of its own, and so does one with another title than the one before. The title comes on top.
     """
     count = len(tokens.ids)
+    titles = titles or Titles(np.zeros(int(tokens.passage.max(initial=-1)) + 1, dtype=np.int64))
     if not count:
-        return Windows(tokens, np.zeros(1, dtype=np.int64))
+        return Windows(tokens, np.zeros(1, dtype=np.int64), titles)
     edges = np.flatnonzero(np.diff(tokens.unit, prepend=-1))
     lengths = np.diff(edges, append=count)
     owners = tokens.passage[edges]
@@ -109,14 +136,15 @@ def windows(tokens: Tokens, size: int) -> Windows:
     for edge, length, owner in zip(edges.tolist(), lengths.tolist(), owners.tolist(), strict=True):
         change = owner != last
         cost = length + change
-        if used and (used + cost > size or (change and (long[owner] or long[last]))):
+        apart = change and (long[owner] or long[last] or titles.of[owner] != titles.of[last])
+        if used and (used + cost > size or apart):
             bounds.append(edge)
             used, cost = 0, length
         while cost > size:
             bounds.append(bounds[-1] + size)
             cost -= size
         used, last = used + cost, owner
-    return Windows(tokens, np.asarray([*bounds, count], dtype=np.int64))
+    return Windows(tokens, np.asarray([*bounds, count], dtype=np.int64), titles)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,16 +157,20 @@ class Batch:
 
 
 def collate(cut: Windows, rows: Sequence[int], cls: int, sep: int, pad: int) -> Batch:
-    """Pad the windows ``rows`` into one batch, with [CLS], [SEP] between passages and [SEP] at the end."""
+    """Pad the windows ``rows`` into one batch: [CLS], title and [SEP] if any, texts with [SEP] between them, [SEP]."""
     sequences = [_with_separators(cut, row) for row in rows]
-    width = max(len(s) for s in sequences) + 2
+    heads = [cut.titles.ids[number] for number in cut.title[list(rows)]]
+    before = [len(h) + 2 if len(h) else 1 for h in heads]
+    width = max(first + len(s) for first, s in zip(before, sequences, strict=True)) + 1
     at = np.full((len(rows), width), -1, dtype=np.int64)
     mask = np.zeros((len(rows), width), dtype=np.bool_)
     ids = np.full((len(rows), width), pad, dtype=np.int64)
-    for i, sequence in enumerate(sequences):
-        at[i, 1 : len(sequence) + 1] = sequence
-        ids[i, : len(sequence) + 2] = sep
-        mask[i, : len(sequence) + 2] = True
+    for i, (first, head, sequence) in enumerate(zip(before, heads, sequences, strict=True)):
+        end = first + len(sequence)
+        at[i, first:end] = sequence
+        ids[i, : end + 1] = sep
+        ids[i, 1 : len(head) + 1] = head
+        mask[i, : end + 1] = True
     real = at >= 0
     ids[real] = cut.tokens.ids[at[real]]
     ids[:, 0] = cls

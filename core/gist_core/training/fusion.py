@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gist_core.cases import Case
+from gist_core.metadata import title_of
 from gist_core.passage import Span
 from gist_core.selective.engine import Engine
 from gist_core.selective.fusion import SIGNALS, Calibration, Fusion, Mode
@@ -43,7 +44,9 @@ def rate_cases(engine: Engine, cases: Sequence[Case], mode: Mode) -> list[Rated]
     for case in cases:
         if not any(case.evidence):
             continue
-        read = read_units(engine, [p.text for p in case.passages], None if mode == "free" else case.query)
+        titles = [title_of(p.metadata) for p in case.passages]
+        texts = [p.text for p in case.passages]
+        read = read_units(engine, texts, None if mode == "free" else case.query, titles)
         if read.mode != mode:
             continue
         evidence = np.array([_is_evidence(span, case.evidence[i]) for i, span in read.spans], dtype=np.float32)
@@ -61,9 +64,9 @@ class ReadUnits(NamedTuple):
     sizes: Floats
 
 
-def read_units(engine: Engine, texts: Sequence[str], query: str | None) -> ReadUnits:
+def read_units(engine: Engine, texts: Sequence[str], query: str | None, titles: Sequence[str] = ()) -> ReadUnits:
     """What the fusion is told of every unit of some texts."""
-    made = prepare(texts, query, engine.parts.tokenizer, engine.parts.model.config)
+    made = prepare(texts, query, engine.parts.tokenizer, engine.parts.model.config, titles)
     found = signals(made, engine.worker.submit(made.items).result())
     spans = [(i, s.span) for i, group in enumerate(made.segments) for s in group]
     sizes = np.bincount(made.cut.tokens.unit, minlength=len(spans)).astype(np.float32)

@@ -16,6 +16,7 @@ from gist_core.budget import Budget
 from gist_core.compressor import check_call, check_timeout
 from gist_core.errors import CompressionTimeoutError
 from gist_core.keep import KeepItem, resolve_keep
+from gist_core.metadata import title_of
 from gist_core.passage import Compressed, Passage, ScoredSpan, Usage, hash_text, render
 from gist_core.segment import Segment, finer_spans, segments
 from gist_core.tokens import token_counter
@@ -23,7 +24,7 @@ from gist_core.tokens import token_counter
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Scores = Callable[[str, Sequence[str], Sequence[str], Ints], Floats]
-"""(query, unit texts, passage texts, passage of each unit) -> one score a unit; the query is "" where there is none."""
+"""(query, unit texts, passage texts below their titles, passage of each unit) -> one score a unit; no query is ""."""
 
 
 class ThreadedCompressor(ABC):
@@ -105,7 +106,7 @@ class UnitCompressor(ThreadedCompressor):
         began = time.perf_counter()
         check_call(passages, query, budget, keep)
         texts = tuple(p.text for p in passages)
-        units = self._rated(query or "", texts)
+        units = self._rated(query or "", texts, tuple(title_of(p.metadata) for p in passages))
 
         def finer(index: int, unit: Unit) -> list[Unit]:
             return [Unit(span, unit.score, unit.requires) for span in finer_spans(texts[index], unit.span)]
@@ -121,11 +122,12 @@ class UnitCompressor(ThreadedCompressor):
         )
         return self._results(passages, units, plan, 1000 * (time.perf_counter() - began))
 
-    def _rate(self, query: str, texts: tuple[str, ...]) -> list[list[Unit]]:
+    def _rate(self, query: str, texts: tuple[str, ...], titles: tuple[str, ...]) -> list[list[Unit]]:
         found = _cut(texts)
         units = [t[s.span.start : s.span.end] for t, some in zip(texts, found, strict=True) for s in some]
         owner = np.repeat(np.arange(len(texts)), np.array([len(some) for some in found], dtype=np.int64))
-        values = iter(self._score(query, units, texts, owner).tolist() if units else ())
+        told = [f"{title}\n{text}" if title else text for title, text in zip(titles, texts, strict=True)]
+        values = iter(self._score(query, units, told, owner).tolist() if units else ())
         return [[Unit(s.span, next(values), s.requires) for s in some] for some in found]
 
     def _results(

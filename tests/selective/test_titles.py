@@ -1,0 +1,152 @@
+"""What a passage's title changes, and what it must not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from gist_core import Budget, Passage, load_compressor, render
+from gist_core.loading import DEFAULT
+from gist_core.metadata import title_of, understood
+from gist_core.segment import segments
+from gist_core.selective.engine import load_parts
+from gist_core.selective.lexical import overlap
+from gist_core.selective.signals import TITLE_TOKENS, prepare
+from gist_core.selective.terms import NO_UNIT, pieces, word_ids, words
+from gist_core.selective.windows import collate, read_titles, tokenize, windows
+from gist_core.tokens import token_counter
+from tests.helpers.tiny import tiny_tokenizer
+
+SONGS = (
+    "It was written by John in the spring. The record sold well.",
+    "It was written by Mary in a barn. Critics liked it.",
+)
+QUESTION = "Who wrote Autumn Harbour?"
+
+
+@pytest.fixture(scope="module")
+def default():
+    return load_compressor(device="cpu")
+
+
+@pytest.fixture(scope="module")
+def parts():
+    return load_parts(DEFAULT)
+
+
+def _titled(*titles):
+    return [Passage(str(n), text, {"title": title}) for n, (text, title) in enumerate(zip(SONGS, titles, strict=True))]
+
+
+@pytest.mark.parametrize("at", [0, 1])
+def test_what_the_title_names_is_found(default, at):
+    titles = ["Winter Mountain", "Winter Mountain"]
+    titles[at] = "Autumn Harbour"
+    results = default.compress(_titled(*titles), query=QUESTION, budget=Budget(tokens=10))
+    assert results[at].text == SONGS[at].split(". ")[0] + "."
+    assert results[at].score > results[1 - at].score
+
+
+def test_a_title_is_neither_counted_nor_returned(default):
+    passages = _titled("Autumn Harbour " * 50, "Autumn Harbour")
+    results = default.compress(passages, query=QUESTION, budget=Budget(tokens=24))
+    counter = token_counter("o200k_base")
+    for passage, result in zip(passages, results, strict=True):
+        assert result.text == render(passage.text, result.kept)
+        assert "Autumn" not in result.text
+        assert result.usage.tokens_in == counter.count(passage.text)
+    assert counter.count("\n\n".join(r.text for r in results if r.text)) <= 24
+
+
+def test_without_a_question_a_title_changes_nothing(default):
+    with_titles = default.compress(_titled("Autumn Harbour", ""), budget=Budget(ratio=0.5))
+    without = default.compress(_titled("", ""), budget=Budget(ratio=0.5))
+    assert [(r.text, r.score, r.units) for r in with_titles] == [(r.text, r.score, r.units) for r in without]
+
+
+def test_windows_that_are_remembered_are_told_apart_by_their_titles(default):
+    calls = [_titled("Autumn Harbour", ""), _titled("", ""), _titled("Autumn Harbour", "")]
+    first, second, again = (default.compress(call, query=QUESTION, budget=Budget(tokens=10)) for call in calls)
+    assert [r.units for r in first] == [r.units for r in again] != [r.units for r in second]
+
+
+@pytest.mark.parametrize(
+    ("metadata", "title"),
+    [
+        ({}, ""),
+        ({"title": None}, ""),
+        ({"title": 7, "Title": "Seven"}, "Seven"),
+        ({"title": " A_long\n name "}, "A long name"),
+        ({"document_title": "From an extractor", "file_name": "a.txt"}, "From an extractor"),
+    ],
+)
+def test_titles_stand_where_loaders_put_them(metadata, title):
+    assert title_of(metadata) == title
+
+
+def test_of_a_framework_s_metadata_only_spans_and_title_are_understood():
+    assert understood({"keep": [[0, 3]], "Title": "T", "source": "s"}) == {"keep": [[0, 3]], "title": "T"}
+    assert understood({"keep": "yes", "title": ["T"]}) == {}
+
+
+def test_a_title_stands_in_front_of_every_window_and_belongs_to_no_unit(parts):
+    text = "The cat sat on the mat. " * 120
+    made = prepare([text], QUESTION, parts.tokenizer, parts.model.config, ["Autumn Harbour"])
+    title = parts.tokenizer.encode("Autumn Harbour", add_special_tokens=False).ids
+    assert len(made.items) > 1
+    for item in made.items:
+        assert item.ids[1 : len(title) + 1].tolist() == title
+        assert (item.piece[: len(title) + 2] == -1).all()
+        assert len(item.piece) == len(item.ids)
+
+
+@pytest.mark.parametrize(("window", "read"), [(256, TITLE_TOKENS), (500, 9), (510, 0)])
+def test_a_title_is_cut_so_that_a_window_fits_the_network(parts, window, read):
+    config = replace(parts.model.config, window_tokens=window)
+    made = prepare(["word " * 3000], QUESTION, parts.tokenizer, config, ["title " * 3000])
+    title = parts.tokenizer.token_to_id("title")
+    assert {int((item.ids == title).sum()) for item in made.items} == {read}
+    assert max(len(item.ids) for item in made.items) <= config.max_positions
+
+
+def test_short_passages_share_a_window_only_with_the_same_title():
+    texts = ["The cat sat.", "A dog barked.", "He liked cheese.", "Bread cost much."]
+    titles = ["Pets", "Pets", "", "Food"]
+    cut = _cut(texts, titles)
+    owners = [set(cut.tokens.passage[a:b].tolist()) for a, b in zip(cut.bounds, cut.bounds[1:], strict=False)]
+    assert owners == [{0, 1}, {2}, {3}]
+    assert [cut.titles.texts[n] for n in cut.title] == ["Pets", "", "Food"]
+
+
+def test_windows_of_different_titles_are_padded_together():
+    cut = _cut(["The cat sat.", "A dog barked."], ["Napoleon cheese", ""])
+    batch = collate(cut, [0, 1], 2, 3, 0)
+    for row, (low, high) in enumerate(zip(cut.bounds, cut.bounds[1:], strict=False)):
+        assert batch.at[row][batch.at[row] >= 0].tolist() == list(range(low, high))
+        assert batch.ids[row][batch.mask[row]].tolist() == collate(cut, [row], 2, 3, 0).ids[0].tolist()
+
+
+@pytest.mark.parametrize("language", ["pieces", "words"])
+def test_a_title_s_words_count_for_its_windows_and_for_no_unit(language):
+    texts = ["The cat sat on the mat.", "A dog barked."]
+    cut = _cut(texts, ["Napoleon", "Pets"])
+    tokenizer = tiny_tokenizer()
+    asked = {
+        "pieces": np.array(tokenizer.encode("napoleon", add_special_tokens=False).ids),
+        "words": word_ids("Napoleon"),
+    }
+    units = [[s.span for s in segments(t)] for t in texts]
+    said = pieces(cut) if language == "pieces" else words(texts, units, cut)
+    assert (said.unit == NO_UNIT).sum() > 0
+    found = overlap(asked[language], said.ids, said.unit, said.window, 2, len(cut))
+    assert found.unit.tolist() == [0.0, 0.0]
+    assert found.pairs.tolist() == [0.0, 0.0]
+    assert found.window[0] > found.window[1] == 0
+
+
+def _cut(texts, titles):
+    tokenizer = tiny_tokenizer()
+    units = [[s.span for s in segments(t)] for t in texts]
+    return windows(tokenize(texts, units, tokenizer), 60, read_titles(titles, tokenizer, 8))
