@@ -35,7 +35,7 @@ class ExtractiveReader:
     Args:
         source: Folder or hub id; safetensors, and no remote code.
         device: As for ``load_compressor``.
-        window_tokens: Longest window, question included.
+        window_tokens: Longest window, question included; less where the model or its tokenizer says so.
 
     Example:
         >>> ExtractiveReader("reader/checkpoint").answer("Who?", "Ann went home.")  # doctest: +SKIP
@@ -55,7 +55,8 @@ class ExtractiveReader:
             raise CheckpointError(f"No reader at {source!r}: {error}", hint="Name a folder or a hub id.") from error
         self._device = resolve_device(device)
         self._model: Any = model.eval().to(self._device)
-        self._window_tokens = min(window_tokens, getattr(model.config, "max_position_embeddings", window_tokens))
+        longest = (getattr(model.config, "max_position_embeddings", window_tokens), self._tokenizer.model_max_length)
+        self._window_tokens = min(window_tokens, *longest)
 
     def answer(self, question: str, context: str) -> str:
         """The best span's text; empty if the context is blank."""

@@ -1,8 +1,8 @@
 """Train a small extractive reader: the recipe, the step, the schedule, resuming, logging.
 
-A pretrained sentence encoder gets a question-answering head. The embeddings and the lowest layers stay as they are,
-which halves the work; windows of like length stand in a batch. Left out on purpose: data-parallel training and early
-stopping (the log shows the validation loss throughout).
+A pretrained sentence encoder gets a question-answering head. It has to learn to look from the question to the text,
+which takes many steps rather than large ones: so small batches of short windows, of like length in a batch. Left out on
+purpose: data-parallel training and early stopping (the log shows the validation loss throughout).
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ class ReaderRecipe:
     """Settings of a run; ``steps`` optimiser steps of ``windows_per_step`` windows, 0 for once through the data."""
 
     steps: int = 0
-    windows_per_step: int = 32
-    learning_rate: float = 1e-4
+    windows_per_step: int = 8
+    window_tokens: int = 192
+    learning_rate: float = 2e-4
     head_learning_rate: float = 1e-3
-    frozen_layers: int = 2
     warmup: float = 0.06
     clip: float = 1.0
     weight_decay: float = 0.01
@@ -63,7 +63,8 @@ def train_reader(data: Path, out: Path, encoder: Path, recipe: ReaderRecipe) -> 
     model, tokenizer = _load(encoder)
 
     def builder(seed: str, excluded: set[Split]) -> WindowBuilder:
-        return WindowBuilder(tokenizer, random.Random(f"{recipe.seed}-{seed}"), excluded=frozenset(excluded))
+        rng = random.Random(f"{recipe.seed}-{seed}")
+        return WindowBuilder(tokenizer, rng, recipe.window_tokens, excluded=frozenset(excluded))
 
     windows = build_windows(data, builder("train", {"validation", "test"}), "train", READER_MIX)
     held = build_windows(data, builder("validation", {"test"}), "validation", VALIDATION_MIX)
@@ -75,6 +76,7 @@ def train_reader(data: Path, out: Path, encoder: Path, recipe: ReaderRecipe) -> 
     draw = batches(windows, recipe.windows_per_step, recipe.seed)
     model = train(model, draw, sorted(held, key=lambda w: len(w.ids)), recipe, out)
     model.save_pretrained(out / "checkpoint")
+    tokenizer.model_max_length = recipe.window_tokens  # what it is to be given to read, too
     tokenizer.save_pretrained(out / "checkpoint")
     return out / "checkpoint"
 
@@ -175,11 +177,10 @@ def _load(encoder: Path) -> tuple[Any, Any]:
 
 
 def _optimizer(model: Any, recipe: ReaderRecipe) -> torch.optim.AdamW:
-    frozen = ("bert.embeddings.", *(f"bert.encoder.layer.{i}." for i in range(recipe.frozen_layers)))
     for name, parameter in model.named_parameters():
-        parameter.requires_grad_(not name.startswith(frozen))
+        parameter.requires_grad_(not name.startswith("bert.embeddings."))
     layers = [p for n, p in model.named_parameters() if p.requires_grad and n.startswith("bert.")]
-    head = [p for n, p in model.named_parameters() if p.requires_grad and not n.startswith("bert.")]
+    head = [p for n, p in model.named_parameters() if not n.startswith("bert.")]
     groups = [{"params": layers, "lr": recipe.learning_rate}, {"params": head, "lr": recipe.head_learning_rate}]
     return torch.optim.AdamW(groups, weight_decay=recipe.weight_decay)
 

@@ -68,7 +68,7 @@ class WindowBuilder:
 
     tokenizer: Any
     rng: random.Random
-    window_tokens: int = 384
+    window_tokens: int
     unanswerable: float = 0.15
     shortened: float = 0.5
     excluded: frozenset[Split] = frozenset({"validation", "test"})
