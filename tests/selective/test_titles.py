@@ -117,7 +117,7 @@ def test_short_passages_share_a_window_only_with_the_same_title():
     cut = _cut(texts, titles)
     owners = [set(cut.tokens.passage[a:b].tolist()) for a, b in zip(cut.bounds, cut.bounds[1:], strict=False)]
     assert owners == [{0, 1}, {2}, {3}]
-    assert [cut.titles.texts[n] for n in cut.title] == ["Pets", "", "Food"]
+    assert [cut.titles.texts[cut.title(row)] for row in range(3)] == ["Pets", "", "Food"]
 
 
 def test_windows_of_different_titles_are_padded_together():

@@ -77,7 +77,7 @@ def _stem(term: str) -> str:
 def _titled(found: Terms, cut: Windows, titles: Sequence[Sequence[int] | Ints]) -> Terms:
     if len(titles) == 1:
         return found
-    ids = [np.asarray(titles[number], dtype=np.int64) for number in cut.title]
+    ids = [np.asarray(titles[cut.title(row)], dtype=np.int64) for row in range(len(cut))]
     window = np.repeat(np.arange(len(cut)), [len(i) for i in ids])
     return Terms(
         np.concatenate([found.ids, *ids]),

@@ -51,7 +51,7 @@ class Titles:
 class Windows:
     """Cuts of the token stream: window w holds the tokens ``bounds[w]:bounds[w + 1]``.
 
-    The passages of a window have the same title, the one at ``title[w]`` of ``titles``.
+    All passages of a window have the same title.
     """
 
     tokens: Tokens
@@ -61,10 +61,9 @@ class Windows:
     def __len__(self) -> int:
         return len(self.bounds) - 1
 
-    @property
-    def title(self) -> Ints:
-        """(W,) number of the title of each window."""
-        return self.titles.of[self.tokens.passage[self.bounds[:-1]]]
+    def title(self, row: int) -> int:
+        """Which of the titles window ``row`` has."""
+        return int(self.titles.of[self.tokens.passage[self.bounds[row]]])
 
 
 def clean(text: str) -> str:
@@ -159,7 +158,7 @@ class Batch:
 def collate(cut: Windows, rows: Sequence[int], cls: int, sep: int, pad: int) -> Batch:
     """Pad the windows ``rows`` into one batch: [CLS], title and [SEP] if any, texts with [SEP] between them, [SEP]."""
     sequences = [_with_separators(cut, row) for row in rows]
-    heads = [cut.titles.ids[number] for number in cut.title[list(rows)]]
+    heads = [cut.titles.ids[cut.title(row)] for row in rows]
     before = [len(h) + 2 if len(h) else 1 for h in heads]
     width = max(first + len(s) for first, s in zip(before, sequences, strict=True)) + 1
     at = np.full((len(rows), width), -1, dtype=np.int64)
