@@ -3,11 +3,12 @@
 #
 #     sh cookbook/runs/quality.sh DATA OUT [MODEL]
 #
-# Needs the extra "evaluate". Rows go to OUT/rows.jsonl; report.md, report.json and report.html beside them. Without --system all
-# that can be had are measured. The picture goes to OUT/quality.svg. Forty minutes on one core.
+# Needs the extra "evaluate". Rows go to OUT/rows.jsonl; report.md, report.json and report.html beside them. The picture goes to
+# OUT/quality.svg, and one set beside every baseline that can be had to OUT/every. An hour on one core.
 set -eu
-gist evaluate --data "$1" --out "$2" --model "${3:-default}" \
-    --system head --system bm25 --system "minilm sentences" --system "minilm sentences + passages"
+gist evaluate --data "$1" --out "$2" --model "${3:-default}" --system head --system tail --system "random sentences" \
+    --system bm25 --system "minilm sentences" --system "minilm sentences + passages"
+gist evaluate --data "$1" --out "$2/every" --model "${3:-default}" --set nq20_even
 python - "$2" <<'END'
 import sys
 from pathlib import Path
