@@ -66,6 +66,12 @@ def test_without_a_question_a_title_changes_nothing(default):
     assert [(r.text, r.score, r.units) for r in with_titles] == [(r.text, r.score, r.units) for r in without]
 
 
+def test_a_title_that_all_passages_have_changes_nothing(default):
+    calls = [_titled("Autumn Harbour", "Autumn Harbour"), _titled("", "")]
+    same, none = (default.compress(call, query=QUESTION, budget=Budget(tokens=10)) for call in calls)
+    assert [(r.text, r.units) for r in same] == [(r.text, r.units) for r in none]
+
+
 def test_windows_that_are_remembered_are_told_apart_by_their_titles(default):
     calls = [_titled("Autumn Harbour", ""), _titled("", ""), _titled("Autumn Harbour", "")]
     first, second, again = (default.compress(call, query=QUESTION, budget=Budget(tokens=10)) for call in calls)
@@ -93,10 +99,12 @@ def test_of_a_framework_s_metadata_only_spans_and_title_are_understood():
 
 def test_a_title_stands_in_front_of_every_window_and_belongs_to_no_unit(parts):
     text = "The cat sat on the mat. " * 120
-    made = prepare([text], QUESTION, parts.tokenizer, parts.model.config, ["Autumn Harbour"])
+    made = prepare([text, "A dog barked."], QUESTION, parts.tokenizer, parts.model.config, ["Autumn Harbour", ""])
     title = parts.tokenizer.encode("Autumn Harbour", add_special_tokens=False).ids
-    assert len(made.items) > 1
-    for item in made.items:
+    *titled, bare = made.items
+    assert len(titled) > 1
+    assert bare.ids[1 : len(title) + 1].tolist() != title
+    for item in titled:
         assert item.ids[1 : len(title) + 1].tolist() == title
         assert (item.piece[: len(title) + 2] == -1).all()
         assert len(item.piece) == len(item.ids)
@@ -105,9 +113,9 @@ def test_a_title_stands_in_front_of_every_window_and_belongs_to_no_unit(parts):
 @pytest.mark.parametrize(("window", "read"), [(256, TITLE_TOKENS), (500, 9), (510, 0)])
 def test_a_title_is_cut_so_that_a_window_fits_the_network(parts, window, read):
     config = replace(parts.model.config, window_tokens=window)
-    made = prepare(["word " * 3000], QUESTION, parts.tokenizer, config, ["title " * 3000])
+    made = prepare(["word " * 3000, "A dog."], QUESTION, parts.tokenizer, config, ["title " * 3000, ""])
     title = parts.tokenizer.token_to_id("title")
-    assert {int((item.ids == title).sum()) for item in made.items} == {read}
+    assert {int((item.ids == title).sum()) for item in made.items[:-1]} == {read}
     assert max(len(item.ids) for item in made.items) <= config.max_positions
 
 

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+from dataclasses import fields
+
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -42,6 +45,19 @@ def test_tokens_belong_to_the_unit_they_stand_in(texts):
         owner, span = flat[unit]
         assert owner == passage
         assert span.start <= start < span.end
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(WORDS.map(" ".join), min_size=1, max_size=4), st.integers(1, 40))
+def test_a_text_tokenised_in_parts_has_the_tokens_of_the_whole(texts, characters):
+    units = [[s.span for s in segments(t)] for t in texts]
+    whole = tokenize(texts, units, tiny_tokenizer())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("gist_core.selective.windows.PART_CHARACTERS", characters)
+        parts = tokenize(texts, units, tiny_tokenizer())
+    assert parts.spelled == whole.spelled
+    for field in fields(whole)[1:]:
+        assert getattr(parts, field.name).tolist() == getattr(whole, field.name).tolist(), field.name
 
 
 def test_short_passages_share_a_window_with_separators_between_them():

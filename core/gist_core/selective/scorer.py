@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from gist_core.selective.heap import trim_memory
 from gist_core.selective.model import QueryState
 from gist_core.selective.network import Network
 
@@ -23,6 +24,7 @@ Key = TypeVar("Key")
 Value = TypeVar("Value")
 CACHED_QUERIES = 64
 CACHED_WINDOWS = 2_048  # half a million tokens; a few megabytes
+TRIM_TOKENS = 8_192  # after so many tokens freed memory goes back to the system: 11 KiB a token pile up otherwise
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,7 @@ class Scorer:
         self._network = network
         self._queries: _Recent[tuple[int, ...], QueryState] = _Recent(CACHED_QUERIES)
         self._windows: _Recent[bytes, WindowScores] = _Recent(CACHED_WINDOWS)
+        self._since_trim = 0
 
     @torch.inference_mode()
     def __call__(self, items: Sequence[WindowItem]) -> list[WindowScores]:
@@ -71,6 +74,7 @@ class Scorer:
         for rows in _batches([len(i.ids) for i in fresh], self._network.batch_tokens):
             batch = [fresh[r] for r in rows]
             results.update(zip((i.key() for i in batch), self._run(batch), strict=True))
+            self._trim(sum(len(i.ids) for i in batch))
         for key in new:
             self._windows.put(key, results[key])
         return [results[k] for k in keys]
@@ -84,7 +88,14 @@ class Scorer:
             _, vectors = self._network.read(windows)
             owner = torch.repeat_interleave(torch.tensor([len(w) for w in windows])).to(vectors.device)
             results.update(zip(batch, _pooled(vectors, owner, len(batch)).cpu().numpy(), strict=True))
+            self._trim(sum(map(len, windows)))
         return [results[r] for r in range(len(rows))]
+
+    def _trim(self, tokens: int) -> None:
+        self._since_trim += tokens
+        if self._since_trim >= TRIM_TOKENS:
+            trim_memory()
+            self._since_trim = 0
 
     def _query(self, ids: tuple[int, ...]) -> QueryState:
         found = self._queries.get(ids)

@@ -89,13 +89,14 @@ def prepare(
 ) -> Prepared:
     """Segment, tokenise and cut; work that grows linearly with the text.
 
-    ``titles``, one a text and "" for none, are read with a query only: they say what a text is about, which without a
-    question no unit of it needs.
+    ``titles``, one a text and "" for none, are read with a query only, and only where they differ: they tell which text
+    a question is about.
     """
     found = [units_of(t, config.granularity) for t in texts]
     units = [[s.span for s in f] for f in found]
     encoded = tokenizer.encode(clean(query or ""), add_special_tokens=False)
-    headed = read_titles(titles, tokenizer, _title_room(config)) if encoded.ids and any(titles) else None
+    tell = encoded.ids and len(set(titles)) > 1
+    headed = read_titles(titles, tokenizer, _title_room(config)) if tell else None
     cut = windows(tokenize(texts, units, tokenizer), config.window_tokens, headed)
     special, ids = special_ids(tokenizer), _query_ids(encoded, config.query_tokens - 2)
     framed = (special.cls, *ids.tolist(), special.sep)
@@ -144,7 +145,7 @@ def _mode(query: Encoding, tokens: Tokens, tokenizer: Tokenizer) -> Mode:
     """A call is foreign if question and texts are: names alone are not, nor foreign texts asked in English."""
     if not query.ids:
         return "free"
-    foreign = tokens.spelled > FOREIGN_TEXT and spelled_share([query], tokenizer) > FOREIGN_QUERY
+    foreign = tokens.spelled > FOREIGN_TEXT and spelled_share(query, tokenizer) > FOREIGN_QUERY
     return "foreign" if foreign else "query"
 
 

@@ -7,8 +7,9 @@ read in its context. Between two passages of a window stands a [SEP].
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from gist_core.passage import Span
 
 Ints = NDArray[np.int64]
 SHORT_PASSAGE = 64
+PART_CHARACTERS = 65_536  # tokenised at a time, or one unit if that is longer
 _LONE_SURROGATES = dict.fromkeys(range(0xD800, 0xE000), 0xFFFD)
 
 
@@ -79,34 +81,78 @@ def tokenize(texts: Sequence[str], units: Sequence[Sequence[Span]], tokenizer: T
         units: For each passage its units: sorted, disjoint, covering every non-blank character.
         tokenizer: Without truncation and padding; special tokens are not added.
     """
-    encodings = tokenizer.encode_batch([clean(t) for t in texts], add_special_tokens=False)
-    ids, starts, ends, owner, passage, unit_passage = [], [], [], [], [], []
-    first = 0
-    for number, (encoding, spans) in enumerate(zip(encodings, units, strict=True)):
-        offsets = np.asarray(encoding.offsets, dtype=np.int64).reshape(-1, 2)
-        unit_starts = np.asarray([s.start for s in spans], dtype=np.int64)
+    unit_starts = [np.asarray([s.start for s in spans], dtype=np.int64) for spans in units]
+    firsts = np.cumsum([0, *map(len, units)])
+    unknown = tokenizer.token_to_id("[UNK]")
+    ids, starts, ends, owner, passage = [], [], [], [], []
+    words, spelled = 0, 0
+    for part, encoding in _encoded(texts, unit_starts, tokenizer):
+        offsets = np.asarray(encoding.offsets, dtype=np.int64).reshape(-1, 2) + part.start
         ids.append(np.asarray(encoding.ids, dtype=np.int64))
         starts.append(offsets[:, 0])
         ends.append(offsets[:, 1])
-        owner.append(np.maximum(np.searchsorted(unit_starts, offsets[:, 0], side="right") - 1, 0) + first)
-        passage.append(np.full(len(offsets), number, dtype=np.int64))
-        unit_passage.append(np.full(len(spans), number, dtype=np.int64))
-        first += len(spans)
-    columns = (ids, starts, ends, owner, passage, unit_passage)
-    spelled = spelled_share(encodings, tokenizer)
-    return Tokens(spelled, *(np.concatenate(c) if c else np.zeros(0, dtype=np.int64) for c in columns))
+        unit = np.searchsorted(unit_starts[part.passage], offsets[:, 0], side="right") - 1
+        owner.append(np.maximum(unit, 0) + firsts[part.passage])
+        passage.append(np.full(len(offsets), part.passage, dtype=np.int64))
+        more = _spelled(encoding, unknown)
+        words, spelled = words + more[0], spelled + more[1]
+    columns = (ids, starts, ends, owner, passage, [np.repeat(np.arange(len(units)), list(map(len, units)))])
+    share = spelled / max(words, 1)
+    return Tokens(share, *(np.concatenate(c) if c else np.zeros(0, dtype=np.int64) for c in columns))
 
 
-def spelled_share(encodings: Sequence[Encoding], tokenizer: Tokenizer) -> float:
-    """Share of the words of which the vocabulary has no more than parts: how foreign some texts are to it."""
-    unknown, words, spelled = tokenizer.token_to_id("[UNK]"), 0, 0
-    for encoding in encodings:
-        number = np.asarray(encoding.word_ids, dtype=np.int64)
-        pieces = np.bincount(number) if len(number) else np.zeros(0, dtype=np.int64)
-        unread = np.bincount(number, np.asarray(encoding.ids) == unknown, minlength=len(pieces)) > 0
-        words += int((pieces > 0).sum())
-        spelled += int(((pieces > 1) | unread).sum())
+class _Part(NamedTuple):
+    """Characters of a passage, from ``start`` on, that are tokenised together."""
+
+    passage: int
+    start: int
+    text: str
+
+
+def _encoded(
+    texts: Sequence[str], unit_starts: Sequence[Ints], tokenizer: Tokenizer
+) -> Iterator[tuple[_Part, Encoding]]:
+    """Every text in parts, and their tokens. Some at a time: an encoding takes a hundred times the room of its ids."""
+    batch: list[_Part] = []
+    size = 0
+    for number, (text, starts) in enumerate(zip(texts, unit_starts, strict=True)):
+        for part in _parts(number, text, starts):
+            batch.append(part)
+            size += len(part.text)
+            if size >= PART_CHARACTERS:
+                yield from zip(batch, _encode(batch, tokenizer), strict=True)
+                batch, size = [], 0
+    yield from zip(batch, _encode(batch, tokenizer), strict=True)
+
+
+def _parts(number: int, text: str, starts: Ints) -> Iterator[_Part]:
+    """Cut before units that begin behind white space, where no word is parted; a shorter text is one part."""
+    low = 0
+    if len(text) > PART_CHARACTERS:
+        for start in starts.tolist():
+            if start - low >= PART_CHARACTERS and text[start - 1].isspace():
+                yield _Part(number, low, text[low:start])
+                low = start
+    yield _Part(number, low, text[low:])
+
+
+def _encode(parts: Sequence[_Part], tokenizer: Tokenizer) -> list[Encoding]:
+    found: list[Encoding] = tokenizer.encode_batch([clean(p.text) for p in parts], add_special_tokens=False)
+    return found
+
+
+def spelled_share(encoding: Encoding, tokenizer: Tokenizer) -> float:
+    """Share of the words of which the vocabulary has no more than parts: how foreign a text is to it."""
+    words, spelled = _spelled(encoding, tokenizer.token_to_id("[UNK]"))
     return spelled / max(words, 1)
+
+
+def _spelled(encoding: Encoding, unknown: int | None) -> tuple[int, int]:
+    """How many words there are, and how many of them are spelled."""
+    number = np.asarray(encoding.word_ids, dtype=np.int64)
+    pieces = np.bincount(number) if len(number) else np.zeros(0, dtype=np.int64)
+    unread = np.bincount(number, np.asarray(encoding.ids) == unknown, minlength=len(pieces)) > 0
+    return int((pieces > 0).sum()), int(((pieces > 1) | unread).sum())
 
 
 def read_titles(titles: Sequence[str], tokenizer: Tokenizer, limit: int) -> Titles:
