@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
+import platform
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gist_core.selective import int8
+from gist_core.selective import scorer as scorer_module
+from gist_core.selective.heap import trim_memory
 from gist_core.selective.int8 import Int8Linear, fast_linear, int8_works
 from gist_core.selective.network import PackedNetwork, PaddedNetwork
 from gist_core.selective.scorer import Scorer, WindowItem
@@ -87,3 +94,41 @@ def test_a_window_is_scored_once_for_a_query():
     assert np.array_equal(first[2].keep, again[0].keep)
     scorer([WindowItem((2, 10, 3), i.ids, i.piece) for i in items])
     assert network.seen == 4
+
+
+def test_freed_memory_is_given_back_every_so_many_tokens(monkeypatch):
+    network, trims = PackedNetwork(tiny_model()), []
+    monkeypatch.setattr(scorer_module, "trim_memory", lambda: trims.append(1))
+    monkeypatch.setattr(scorer_module, "TRIM_TOKENS", 100)
+    network.batch_tokens = 40
+    scorer = Scorer(network)
+    windows = _windows([30, 31, 32, 33, 34, 35, 36])
+    scorer([WindowItem((2, 9, 3), ids, np.zeros(len(ids), dtype=np.int64)) for ids in windows[:3]])
+    assert len(trims) == 0
+    scorer([WindowItem((2, 9, 3), ids, np.zeros(len(ids), dtype=np.int64)) for ids in windows[3:]])
+    assert len(trims) == 2  # after 30 + 31 + 32 + 33 and after 34 + 35 + 36
+    scorer.embed(windows)
+    assert len(trims) == 4
+
+
+@pytest.mark.skipif(sys.platform != "linux" or platform.libc_ver()[0] != "glibc", reason="the C library is not glibc")
+def test_memory_behind_a_block_that_stays_goes_back_to_the_system():
+    def resident() -> int:
+        return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * 4096
+
+    libc = ctypes.CDLL(None)
+    libc.malloc.restype, libc.malloc.argtypes, libc.free.argtypes = (
+        ctypes.c_void_p,
+        [ctypes.c_size_t],
+        [ctypes.c_void_p],
+    )
+    blocks = [libc.malloc(100_000) for _ in range(1_000)]  # below the size that gets pages of its own
+    for block in blocks:
+        ctypes.memset(block, 1, 100_000)
+    last = blocks.pop()
+    for block in blocks:
+        libc.free(block)
+    before = resident()
+    trim_memory()
+    assert resident() < before - 50_000_000
+    libc.free(last)
