@@ -31,3 +31,11 @@ QUESTIONS = {
     "train": "Where did snow stop the train for three days?",
 }
 ANSWERS = {"lighthouse": "Martha Quill", "bridge": "cracked iron girder", "orchard": "Winter Banana", "train": "Halden"}
+
+SONGS = (
+    "It was written by John in the spring. The record sold well.",
+    "It was written by Mary in a barn. Critics liked it.",
+)
+"""Two texts of which only their titles say what they are about."""
+
+SONG_QUESTION = "Who wrote Autumn Harbour?"

@@ -20,7 +20,7 @@ from gist_core.settings import CompressionSettings
 from gist_core.tokens import token_counter
 from langchain_gist import GistCompressor
 from tests.helpers.lexical import Broken, LexicalCompressor
-from tests.helpers.stories import ANSWERS, QUESTIONS, STORIES
+from tests.helpers.stories import ANSWERS, QUESTIONS, SONG_QUESTION, SONGS, STORIES
 
 QUERY = QUESTIONS["bridge"]
 
@@ -54,6 +54,16 @@ def test_fields_are_the_shared_settings():
     for name, field in GistCompressor.model_fields.items():
         assert field.default == CompressionSettings.__dataclass_fields__[name].default
         assert field.description
+
+
+@pytest.mark.parametrize("at", [0, 1])
+def test_titles_of_documents_are_read(at):
+    titles = ["Winter Mountain", "Winter Mountain"]
+    titles[at] = "Autumn Harbour"
+    songs = [Document(page_content=t, metadata={"Title": title}) for t, title in zip(SONGS, titles, strict=True)]
+    [found] = GistCompressor(tokens=10).compress_documents(songs, SONG_QUESTION)
+    assert found.page_content in SONGS[at]
+    assert found.metadata["Title"] == "Autumn Harbour"
 
 
 def test_keeps_the_answer_within_the_budget(compressor, documents):

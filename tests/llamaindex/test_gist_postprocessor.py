@@ -33,7 +33,7 @@ from gist_core.settings import CompressionSettings
 from gist_core.tokens import token_counter
 from llamaindex_gist import GistCompressionEndEvent, GistCompressionStartEvent, GistNodePostprocessor
 from tests.helpers.lexical import Broken, LexicalCompressor
-from tests.helpers.stories import ANSWERS, QUESTIONS, STORIES
+from tests.helpers.stories import ANSWERS, QUESTIONS, SONG_QUESTION, SONGS, STORIES
 
 QUERY = QUESTIONS["bridge"]
 
@@ -71,6 +71,16 @@ def test_fields_are_the_shared_settings():
     for name, field in fields.items():
         assert field.default == CompressionSettings.__dataclass_fields__[name].default
         assert field.description
+
+
+@pytest.mark.parametrize("at", [0, 1])
+def test_titles_of_nodes_are_read(at):
+    titles = ["Winter Mountain", "Winter Mountain"]
+    titles[at] = "Autumn Harbour"
+    pairs = zip(SONGS, titles, strict=True)
+    songs = [NodeWithScore(node=TextNode(text=text, metadata={"document_title": title})) for text, title in pairs]
+    [found] = GistNodePostprocessor(tokens=10).postprocess_nodes(songs, query_str=SONG_QUESTION)
+    assert found.node.get_content(MetadataMode.NONE) in SONGS[at]
 
 
 @pytest.mark.parametrize("is_async", [False, True])

@@ -17,13 +17,8 @@ from gist_core.selective.signals import TITLE_TOKENS, prepare
 from gist_core.selective.terms import NO_UNIT, pieces, word_ids, words
 from gist_core.selective.windows import collate, read_titles, tokenize, windows
 from gist_core.tokens import token_counter
+from tests.helpers.stories import SONG_QUESTION, SONGS
 from tests.helpers.tiny import tiny_tokenizer
-
-SONGS = (
-    "It was written by John in the spring. The record sold well.",
-    "It was written by Mary in a barn. Critics liked it.",
-)
-QUESTION = "Who wrote Autumn Harbour?"
 
 
 @pytest.fixture(scope="module")
@@ -44,14 +39,14 @@ def _titled(*titles):
 def test_what_the_title_names_is_found(default, at):
     titles = ["Winter Mountain", "Winter Mountain"]
     titles[at] = "Autumn Harbour"
-    results = default.compress(_titled(*titles), query=QUESTION, budget=Budget(tokens=10))
+    results = default.compress(_titled(*titles), query=SONG_QUESTION, budget=Budget(tokens=10))
     assert results[at].text == SONGS[at].split(". ")[0] + "."
     assert results[at].score > results[1 - at].score
 
 
 def test_a_title_is_neither_counted_nor_returned(default):
     passages = _titled("Autumn Harbour " * 50, "Autumn Harbour")
-    results = default.compress(passages, query=QUESTION, budget=Budget(tokens=24))
+    results = default.compress(passages, query=SONG_QUESTION, budget=Budget(tokens=24))
     counter = token_counter("o200k_base")
     for passage, result in zip(passages, results, strict=True):
         assert result.text == render(passage.text, result.kept)
@@ -68,13 +63,13 @@ def test_without_a_question_a_title_changes_nothing(default):
 
 def test_a_title_that_all_passages_have_changes_nothing(default):
     calls = [_titled("Autumn Harbour", "Autumn Harbour"), _titled("", "")]
-    same, none = (default.compress(call, query=QUESTION, budget=Budget(tokens=10)) for call in calls)
+    same, none = (default.compress(call, query=SONG_QUESTION, budget=Budget(tokens=10)) for call in calls)
     assert [(r.text, r.units) for r in same] == [(r.text, r.units) for r in none]
 
 
 def test_windows_that_are_remembered_are_told_apart_by_their_titles(default):
     calls = [_titled("Autumn Harbour", ""), _titled("", ""), _titled("Autumn Harbour", "")]
-    first, second, again = (default.compress(call, query=QUESTION, budget=Budget(tokens=10)) for call in calls)
+    first, second, again = (default.compress(call, query=SONG_QUESTION, budget=Budget(tokens=10)) for call in calls)
     assert [r.units for r in first] == [r.units for r in again] != [r.units for r in second]
 
 
@@ -99,7 +94,7 @@ def test_of_a_framework_s_metadata_only_spans_and_title_are_understood():
 
 def test_a_title_stands_in_front_of_every_window_and_belongs_to_no_unit(parts):
     text = "The cat sat on the mat. " * 120
-    made = prepare([text, "A dog barked."], QUESTION, parts.tokenizer, parts.model.config, ["Autumn Harbour", ""])
+    made = prepare([text, "A dog barked."], SONG_QUESTION, parts.tokenizer, parts.model.config, ["Autumn Harbour", ""])
     title = parts.tokenizer.encode("Autumn Harbour", add_special_tokens=False).ids
     *titled, bare = made.items
     assert len(titled) > 1
@@ -113,7 +108,7 @@ def test_a_title_stands_in_front_of_every_window_and_belongs_to_no_unit(parts):
 @pytest.mark.parametrize(("window", "read"), [(256, TITLE_TOKENS), (500, 9), (510, 0)])
 def test_a_title_is_cut_so_that_a_window_fits_the_network(parts, window, read):
     config = replace(parts.model.config, window_tokens=window)
-    made = prepare(["word " * 3000, "A dog."], QUESTION, parts.tokenizer, config, ["title " * 3000, ""])
+    made = prepare(["word " * 3000, "A dog."], SONG_QUESTION, parts.tokenizer, config, ["title " * 3000, ""])
     title = parts.tokenizer.token_to_id("title")
     assert {int((item.ids == title).sum()) for item in made.items[:-1]} == {read}
     assert max(len(item.ids) for item in made.items) <= config.max_positions
