@@ -8,5 +8,5 @@
 set -eu
 gist train reader --data "$1" --out "$2/reader"
 gist evaluate --data "$1" --out "$2" --model "${3:-default}" --reader "$2/reader/checkpoint" \
-    --set nq20_even --set nolicence_squadshifts_new_wiki_10doc --limit 150 \
+    --set nq20_even --set nolicence_squadshifts_new_wiki_10doc --limit 70 \
     --system head --system bm25 --system "minilm sentences + passages"
