@@ -191,7 +191,7 @@ def test_gist_evaluate_measures_a_file_of_ones_own_beside_a_compressor_of_ones_o
         (["--set", "nope", "--alone"], 2, "nope"),
         (["--system", "nonsense"], 2, "nonsense"),
         (["--system", "bm25", "--alone"], 2, "bm25"),
-        (["--system", "tests.core.test_evaluation:gone"], 1, "its model is gone"),
+        (["--system", "tests.core.test_evaluation:gone"], 2, "its model is gone"),
     ],
 )
 def test_what_cannot_be_measured_is_named(tmp_path, arguments, code, says):
