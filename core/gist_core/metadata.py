@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 TITLE_KEYS = ("title", "Title", "document_title")
-"""Under which loaders of the frameworks put the title of the document that a passage is from; the first one counts."""
+"""Where loaders of the frameworks put the title of the document that a passage is from; the first one counts."""
 
 
 def title_of(metadata: Mapping[str, Any]) -> str:
     """The title of the document, on one line; "" where there is none, or none that is text."""
-    found = next((metadata[key] for key in TITLE_KEYS if isinstance(metadata.get(key), str)), "")
-    return " ".join(found.replace("_", " ").split())
+    given = (metadata.get(key) for key in TITLE_KEYS)
+    titles = (" ".join(value.replace("_", " ").split()) for value in given if isinstance(value, str))
+    return next(filter(None, titles), "")
 
 
 def understood(metadata: Mapping[str, Any]) -> dict[str, Any]:

@@ -80,6 +80,7 @@ def test_windows_that_are_remembered_are_told_apart_by_their_titles(default):
         ({"title": None}, ""),
         ({"title": 7, "Title": "Seven"}, "Seven"),
         ({"title": " A_long\n name "}, "A long name"),
+        ({"title": " ", "Title": "", "document_title": "Third"}, "Third"),
         ({"document_title": "From an extractor", "file_name": "a.txt"}, "From an extractor"),
     ],
 )
