@@ -62,6 +62,21 @@ def test_the_answer_is_kept_first(default):
     assert "@" in results[0].model
 
 
+@pytest.mark.parametrize("query", [None, "Where does Ali live?", "أين يسكن علي؟", "\ud800\0"])
+def test_hostile_titles_keep_every_promise(compressor, query):
+    texts = list(HOSTILE.values())
+    titles = [*texts[5:], *texts[:5]]
+    passages = [Passage(name, text, {"title": title}) for name, text, title in zip(HOSTILE, texts, titles, strict=True)]
+    before = copy.deepcopy(passages)
+    counter = token_counter("o200k_base")
+    for budget in (0, 7, 100, 2_000):
+        results = compressor.compress(passages, query=query, budget=Budget(tokens=budget))
+        assert counter.count(_joined(results)) <= budget
+        assert [r.source_id for r in results] == list(HOSTILE)
+        assert all(r.text == render(p.text, r.kept) for p, r in zip(passages, results, strict=True))
+    assert passages == before
+
+
 @pytest.mark.parametrize("scope", ["total", "each"])
 @pytest.mark.parametrize("tokenizer", ["o200k_base", "cl100k_base"])
 @pytest.mark.parametrize("query", [None, "Where does Ali live?", "q " * 5000, "\ud800\0"])

@@ -41,12 +41,12 @@ def overlap(query: Ints, ids: Ints, unit: Ints, window: Ints, units: int, window
     if not len(terms) or not len(ids):
         return Overlap(_zeros(units), _zeros(windows), _zeros(units))
     anywhere = np.flatnonzero(np.isin(ids, terms))
-    at = anywhere[unit[anywhere] >= 0]
-    term = np.searchsorted(terms, ids[at])
+    found_terms, inside = np.searchsorted(terms, ids[anywhere]), unit[anywhere] >= 0
+    at, term = anywhere[inside], found_terms[inside]
     counts = _counts(unit[at], term, units, len(terms))
     found = (counts > 0).sum(axis=0)
     rarity = np.log1p((units - found + 0.5) / (found + 0.5))
-    of_windows = _counts(window[anywhere], np.searchsorted(terms, ids[anywhere]), windows, len(terms))
+    of_windows = _counts(window[anywhere], found_terms, windows, len(terms))
     return Overlap(
         _bm25(counts, np.bincount(unit[unit >= 0], minlength=units), rarity),
         _bm25(of_windows, np.bincount(window, minlength=windows), rarity),
