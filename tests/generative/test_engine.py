@@ -27,7 +27,7 @@ def test_round_trip(root, family):
     with torch.no_grad():
         assert torch.equal(before.model.eval()(ids).logits, after.model.eval()(ids).logits)
     framings = [Framing(p.tokenizer, p.config) for p in (before, after)]
-    assert framings[0].prompt((7,)) == framings[1].prompt((7,))
+    assert framings[0].prompt((7,), 0.1) == framings[1].prompt((7,), 0.1)
     assert framings[0].end == framings[1].end == before.tokenizer.eos_token_id
     assert after.config.lm["model_type"] == family
     assert (after.config.before, after.config.after) == (before.config.before, before.config.after)
@@ -87,7 +87,9 @@ def _changed(root, tmp_path, change):
         (lambda c: c["lm"].update(attn_implementation="somebody/kernel"), "attn_implementation"),
         (lambda c: c.update(context_tokens=0), "context_tokens"),
         (lambda c: c.update(context_tokens=256), "context_tokens"),
-        (lambda c: c.update(gist_share=0), "gist_share"),
+        (lambda c: c.update(rates=[0.0]), "rates"),
+        (lambda c: c.update(rates=[]), "rates"),
+        (lambda c: c.update(rates=[0.2, 0.1]), "rates"),
     ],
 )
 def test_a_damaged_checkpoint_is_named(root, tmp_path, change, message):
@@ -106,7 +108,7 @@ def test_special_tokens_in_a_passage_are_text_and_those_of_the_frame_are_not():
     framing = Framing(tokenizer, parts("qwen2").config)
     start, end = tokenizer.convert_tokens_to_ids(["<|im_start|>", "<|im_end|>"])
     assert not {start, end} & {i for ids in framing.chunks("a <|im_end|> b <|im_start|>") for i in ids}
-    prompt = framing.prompt(())
+    prompt = framing.prompt((), 0.1)
     assert prompt[0] == start
     assert prompt.count(end) == 1
 

@@ -7,17 +7,21 @@ import pytest
 from gist_core.generative import writing
 from gist_core.generative.engine import load_parts
 from gist_core.generative.framing import Framing
+from gist_core.generative.verbatim import WordStarts
 from gist_core.generative.writing import WriteItem, Writer
 from tests.generative.tiny_lms import FAMILIES, TEXTS, saved
 
 
-@pytest.fixture(scope="module", params=FAMILIES)
+@pytest.fixture(scope="module", params=[*((f, "any") for f in FAMILIES), ("lfm2", "verbatim")], ids="-".join)
 def ready(request, tmp_path_factory):
-    found = load_parts(saved(tmp_path_factory.mktemp("lm"), request.param))
+    family, words = request.param
+    found = load_parts(saved(tmp_path_factory.mktemp("lm"), family))
     framing = Framing(found.tokenizer, found.config)
     texts = [" ".join(TEXTS)[i : i + n] for i, n in [(0, 120), (5, 9), (30, 60), (60, 20), (2, 3), (90, 100)]]
-    items = [WriteItem(framing.prompt(framing.ids(t)), 4 + 5 * i) for i, t in enumerate(texts)]
-    return Writer(found.model.eval(), framing.end), items
+    rows = [framing.ids(t) for t in texts]
+    items = [WriteItem(framing.prompt(ids, 0.1), 4 + 5 * i, ids) for i, ids in enumerate(rows)]
+    verbatim = WordStarts(found.tokenizer.backend_tokenizer, found.model.config.vocab_size, framing.end)
+    return Writer(found.model.eval(), framing.end, verbatim if words == "verbatim" else None), items
 
 
 def test_a_row_does_not_depend_on_its_neighbours(ready, monkeypatch):

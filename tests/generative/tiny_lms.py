@@ -54,15 +54,13 @@ def backup() -> TextCompressor:
 def scripted(folder: Path, say: Callable[[str], str | None]) -> GenerativeCompressor:
     """A compressor whose model answers a chunk's text with ``say`` of it, and with nothing where that is None."""
     framing = _framing(folder)
-    before, after = (len(framing.prompt(())) - len(framing._after), len(framing._after))
 
     def run(items):
-        prompts = [item.prompt[before : len(item.prompt) - after] for item in items]
-        answers = [say(framing.text(prompt, finished=True)) for prompt in prompts]
+        answers = [say(framing.text(item.source, finished=True)) for item in items]
         return [Draft(framing.ids(answer or ""), finished=True) for answer in answers]
 
     compressor = GenerativeCompressor(read_manifest(folder), lambda: folder, "cpu", backup=backup)
-    compressor._loaded = Engine(framing, 0.1, BatchWorker(run, idle_seconds=0.1))
+    compressor._loaded = Engine(framing, (0.1,), BatchWorker(run, idle_seconds=0.1))
     return compressor
 
 

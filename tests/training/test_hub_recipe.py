@@ -17,11 +17,10 @@ from gist_core.cli import app
 from gist_core.generative.engine import load_parts as load_generative
 from gist_core.generative.framing import Framing
 from gist_core.training.cotrain.episodes import EpisodeSizes, read_episodes
-from gist_core.training.cotrain.recipe import BEHIND, INSTRUCTION
+from gist_core.training.cotrain.recipe import ASKED, BEHIND, INSTRUCTION
 from gist_core.training.cotrain.scoring import Frame
 from gist_core.training.cotrain.writer import Writer
 from gist_core.training.hub import load_causal, merged, teacher_and_learner, with_lora
-from gist_core.training.lm.bpe import GIST
 from langchain_gist import GistCompressor
 from llamaindex_gist import GistNodePostprocessor
 from tests.helpers.tiny import save_tiny
@@ -40,12 +39,12 @@ pytestmark = [
 ]
 SIZES = ["--context", "64", "--local", "8", "--future", "16"]
 FEW = ["--steps", "2", "--warm-steps", "1", "--imitation-steps", "2", "--batch", "4", "--micro", "2"]
-RUNS = [
-    ("selective", "llama", []),
-    ("selective", "qwen2", ["--lora"]),
-    ("generative", "llama", ["--gradient-checkpointing"]),
-    ("generative", "qwen2", ["--lora", "--frozen-generator"]),
-]
+MORE = {
+    ("selective", "llama"): [],
+    ("selective", "qwen2"): ["--lora"],
+    ("generative", "llama"): ["--gradient-checkpointing", "--verbatim"],
+    ("generative", "qwen2"): ["--lora", "--frozen-generator"],
+}
 CONTROLS = ["head", "tail", "random words", "random sentences", "most surprising words", "rarest words (TF-IDF)"]
 
 
@@ -75,11 +74,10 @@ def trained(given, tmp_path_factory):
     def folder(policy, family):
         if (policy, family) not in done:
             out = root / f"{policy}-{family}"
-            more = next(more for p, f, more in RUNS if (p, f) == (policy, family))
             command = _run(policy, family, causal=given.causal, data=given.data, start=given.start, out=out)
             with pytest.MonkeyPatch.context() as patch:
                 cpu_only(patch)
-                result = _gist(*command, *more)
+                result = _gist(*command, *MORE[policy, family])
             assert result.exit_code == 0, result.stderr
             done[policy, family] = out
         return done[policy, family]
@@ -87,7 +85,7 @@ def trained(given, tmp_path_factory):
     return folder
 
 
-@pytest.fixture(params=[(p, f) for p, f, _ in RUNS], ids="-".join)
+@pytest.fixture(params=MORE, ids="-".join)
 def run(request, trained):
     return (*request.param, trained(*request.param))
 
@@ -98,12 +96,12 @@ def _passages():
 
 
 def test_a_checkpoint_compresses_within_its_budget(run):
-    policy, _, out = run
+    policy, family, out = run
     compressor = load_compressor(str(out / "checkpoint"), device="cpu")
     assert compressor.model_id == "gist-cotrained@1"
     found = compressor.compress(_passages(), budget=Budget(tokens=80))
     assert 0 < sum(r.usage.tokens_out for r in found) <= 80
-    if policy == "selective":
+    if policy == "selective" or "--verbatim" in MORE[policy, family]:
         for passage, result in zip(_passages(), found, strict=True):
             words = iter(passage.text.split())
             assert all(word in words for word in result.text.split())
@@ -149,14 +147,15 @@ def test_a_run_says_what_it_did(run, given):
 def test_a_frame_in_training_is_the_frame_in_use(trained, family, knows):
     out = trained("generative", family)
     parts = load_generative(out / "checkpoint")
-    assert (parts.config.before, parts.config.after) == (("", GIST) if knows else (INSTRUCTION, BEHIND))
+    assert (parts.config.before, parts.config.after) == (("", ASKED) if knows else (INSTRUCTION, BEHIND))
     assert parts.config.context_tokens == 64
-    assert parts.config.gist_share == 0.1
+    assert parts.config.rates == [0.05, 0.1, 0.2]
+    assert parts.config.verbatim is knows
     tokenizer = AutoTokenizer.from_pretrained(out / "generator")
     writer = Writer(torch.nn.Linear(1, 1), Frame(tokenizer, ""), parts.config.before, parts.config.after)
     framing = Framing(parts.tokenizer, parts.config)
     text = "We choose to go to the moon."
-    assert writer.prompts([text]) == [list(framing.prompt(framing.ids(text)))]
+    assert writer.prompts([text] * 2, [0.05, 0.2]) == [list(framing.prompt(framing.ids(text), r)) for r in (0.04, 0.3)]
     assert writer.end == framing.end
 
 
@@ -238,7 +237,7 @@ def test_held_episodes_are_of_other_documents(given):
     [
         (["--rate", "0"], 2, "between 0 and 1"),
         (["--rate", "2"], 2, "between 0 and 1"),
-        (["--policy", "generative", "--rate", "0.1", "--rate", "0.2"], 2, "single rate"),
+        (["--verbatim"], 2, "never does otherwise"),
         (["--data", "nowhere"], 2, "Name a file or folder of"),
         (["--context", "4000"], 2, "smaller sizes"),
         (["--model", "/no/such/model"], 2, "Name a folder or a hub id."),

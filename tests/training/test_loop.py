@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from gist_core.errors import InvalidInputError
+from gist_core.passage import Span
 from gist_core.selective.config import SelectiveConfig
 from gist_core.selective.engine import Parts
 from gist_core.selective.model import SelectiveModel
@@ -71,7 +72,7 @@ def _selective():
 
 def _generative():
     writer = Writer(copy.deepcopy(TEACHER).requires_grad_(True), FRAME, "", GIST)
-    return GenerativeObjective(writer, 0.3, samples=4)
+    return GenerativeObjective(writer, (0.1, 0.3), samples=4)
 
 
 def _players(objective=None):
@@ -268,13 +269,13 @@ def test_what_a_gist_invents_costs_it_and_what_it_copies_does_not():
 
 
 def test_imitation_resumes_and_comes_nearer(tmp_path):
-    def keep(contexts):
-        return [" ".join(c.split()[:6]) for c in contexts]
+    def keep(contexts, rate):
+        return [[Span(0, int(rate * len(c)))] for c in contexts]
 
     def run(out, draw=_draw):
         writer = _generative().policy
         found = optimizers(writer, matrices=2e-2, rest=5e-3, weight_decay=0.0)
-        imitate(writer, found, gists_loss(writer, keep), draw, 52, 8, out)
+        imitate(writer, found, gists_loss(writer, keep, (0.1, 0.3)), draw, 52, 8, out)
         return writer
 
     whole = run(tmp_path / "whole")

@@ -35,7 +35,7 @@ def cotrain(
     ] = None,
     rate: Annotated[
         list[float] | None,
-        typer.Option(help="Share of the context's tokens; several in turn. Default: 0.05 0.1 0.2, generative 0.1."),
+        typer.Option(help="Share of the context's tokens; several in turn. Default: 0.05 0.1 0.2."),
     ] = None,
     steps: Annotated[int, typer.Option(min=1, help="Steps of policy and generator together.")] = 300,
     warm_steps: Annotated[int, typer.Option(min=0, help="Steps of the generator alone before them.")] = 60,
@@ -51,6 +51,10 @@ def cotrain(
     policy_rate: Annotated[float, typer.Option(help="Learning rate of the policy.")] = 3e-4,
     generator_rate: Annotated[float, typer.Option(help="Learning rate of the generator.")] = 3e-4,
     lora: Annotated[bool, typer.Option("--lora", help="Train adapters instead of whole models (peft).")] = False,
+    verbatim: Annotated[
+        bool,
+        typer.Option("--verbatim", help="A generative policy writes the text's own words only, in their order."),
+    ] = False,
     frozen_generator: Annotated[
         bool, typer.Option("--frozen-generator", help="For a closed reader: gists for the model as it is.")
     ] = False,
@@ -71,14 +75,13 @@ def cotrain(
     from gist_core.training.cotrain.recipe import TextRun, cotrain_generative, cotrain_selective
     from gist_core.training.cotrain.settings import CotrainSettings
 
-    selective = policy is Policy.SELECTIVE
     settings = CotrainSettings(
         steps=steps,
         warm_steps=warm_steps,
         batch=batch,
         micro=micro,
         anneal=anneal,
-        rates=tuple(rate or ((0.05, 0.1, 0.2) if selective else (0.1,))),
+        rates=tuple(rate or (0.05, 0.1, 0.2)),
         policy_rate=policy_rate,
         generator_rate=generator_rate,
         frozen_generator=frozen_generator,
@@ -94,8 +97,9 @@ def cotrain(
         sizes=EpisodeSizes(context, local, future),
         lora=lora,
         imitation_steps=imitation_steps,
+        verbatim=verbatim,
     )
-    train = cotrain_selective if selective else cotrain_generative
+    train = cotrain_selective if policy is Policy.SELECTIVE else cotrain_generative
     typer.echo(f"Wrote {train(run, settings, out, name, version)}", err=True)
 
 

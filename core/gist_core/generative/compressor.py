@@ -188,9 +188,10 @@ class GenerativeCompressor:
             if share < LEAST_TOKENS * len(chunks):
                 continue
             rate = share / max(call.shares.tokens_in[at], 1)
-            most = min(GENEROUS * rate, RUN_ON * engine.gist_share)
+            most = min(GENEROUS * rate, RUN_ON * engine.rates[-1])
             plan.items += [
-                WriteItem(engine.framing.prompt(ids), max(ceil(most * len(ids)), LEAST_LIMIT)) for ids in chunks
+                WriteItem(engine.framing.prompt(ids, rate), max(ceil(most * len(ids)), LEAST_LIMIT), ids)
+                for ids in chunks
             ]
             plan.owner += [at] * len(chunks)
         return plan

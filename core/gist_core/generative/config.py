@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,9 +23,12 @@ class GenerativeConfig:
     Args:
         lm: The transformers config of the model, with its ``model_type``; ``save_parts`` fills it in.
         before: Text put before the passage; special tokens written in it are special tokens.
-        after: Likewise behind it: ``"<|gist|>"`` for our own models, the rest of an instruction for others.
+        after: Likewise behind it: ``"<|gist|>"`` for our own models, the rest of an instruction for others. Where it
+            says ``{percent}``, the rate that is asked for is put in.
         context_tokens: Longest piece of a passage the model reads at once, in its own tokens.
-        gist_share: The rate the model was trained for: tokens of a gist per token of its passage.
+        rates: What the model was trained for, ascending: tokens of a gist per token of its passage. It is asked for
+            the one nearest to what a call leaves room for.
+        verbatim: It can write nothing but words of the passage, in their order.
 
     Raises:
         CheckpointError: A value is impossible, or ``lm`` asks for code or weights from elsewhere.
@@ -35,7 +38,8 @@ class GenerativeConfig:
     before: str = ""
     after: str = "<|gist|>"
     context_tokens: int = 512
-    gist_share: float = 0.1
+    rates: Sequence[float] = (0.1,)
+    verbatim: bool = False
 
     def __post_init__(self) -> None:
         if foreign := sorted(_FOREIGN & {name for name, value in self.lm.items() if value is not None}):
@@ -43,8 +47,10 @@ class GenerativeConfig:
                 f"The language model's config has {', '.join(foreign)}.",
                 hint="Only what lies in the checkpoint is loaded: save the model without it.",
             )
-        if not 0 < self.gist_share <= 1:
-            raise CheckpointError(f"gist_share is {self.gist_share!r}.", hint="It is a share above 0 and up to 1.")
+        if not self.rates or list(self.rates) != sorted(self.rates) or not 0 < self.rates[0] <= self.rates[-1] <= 1:
+            raise CheckpointError(
+                f"rates are {list(self.rates)!r}.", hint="They are shares above 0 and up to 1, ascending."
+            )
         positions = self.lm.get("max_position_embeddings") or float("inf")
         if not 1 <= self.context_tokens < positions:
             raise CheckpointError(

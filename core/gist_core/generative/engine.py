@@ -23,6 +23,7 @@ from gist_core.device import resolve_device, resolve_dtype
 from gist_core.errors import CheckpointError, CompressionError
 from gist_core.generative.config import GenerativeConfig
 from gist_core.generative.framing import Framing
+from gist_core.generative.verbatim import WordStarts
 from gist_core.generative.writing import BATCH_TOKENS, Draft, WriteItem, Writer
 
 KIND = "generative"
@@ -46,10 +47,10 @@ class Parts:
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """Ready to write: ``worker`` runs the prompts of all callers on one device; ``gist_share`` as in the config."""
+    """Ready to write: ``worker`` runs the prompts of all callers on one device; ``rates`` as in the config."""
 
     framing: Framing
-    gist_share: float
+    rates: Sequence[float]
     worker: BatchWorker[WriteItem, Draft]
 
 
@@ -110,14 +111,17 @@ def start_engine(parts: Parts, device: str) -> Engine:
 
     @cache
     def started() -> Writer:
-        return Writer(model.eval().to(device=place, dtype=resolve_dtype(place)), framing.end)
+        ready = model.eval().to(device=place, dtype=resolve_dtype(place))
+        known = parts.tokenizer.backend_tokenizer
+        starts = WordStarts(known, ready.config.vocab_size, framing.end) if parts.config.verbatim else None
+        return Writer(ready, framing.end, starts)
 
     def run(items: list[WriteItem]) -> Sequence[Draft]:
         with lock, _model_errors(place):
             return started()(items)
 
     worker = BatchWorker(run, max_items=4_096, cost=lambda item: float(item.size), max_cost=float(BATCH_TOKENS))
-    return Engine(framing, parts.config.gist_share, worker)
+    return Engine(framing, parts.config.rates, worker)
 
 
 def _model(lm: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> PreTrainedModel:

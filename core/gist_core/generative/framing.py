@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from math import ceil
+from math import ceil, log
 
 from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerFast
@@ -20,6 +20,11 @@ _LONE_SURROGATES = dict.fromkeys(range(0xD800, 0xE000), 0xFFFD)
 # Half characters of a byte-level vocabulary come out as U+FFFD; nobody wants control characters in a prompt.
 _GARBLED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ufffd]")
 _GAP = 2  # tokens set aside for the white space between two segments
+
+
+def percented(text: str, rate: float) -> str:
+    """The text with the rate in percent, at least 1, where it says ``{percent}``."""
+    return text.replace("{percent}", str(max(1, round(100 * rate))))
 
 
 class Framing:
@@ -40,13 +45,17 @@ class Framing:
         control = _copy(tokenizer, special_tokens=True)
         self._plain = _copy(tokenizer, special_tokens=False)
         self._before = (*begin, *control.encode(config.before, add_special_tokens=False).ids)
-        self._after = tuple(control.encode(config.after, add_special_tokens=False).ids)
+        self._after = {
+            rate: tuple(control.encode(percented(config.after, rate), add_special_tokens=False).ids)
+            for rate in config.rates
+        }
         self._size = config.context_tokens
         self.end = int(tokenizer.eos_token_id)
 
-    def prompt(self, context: Ids) -> Ids:
-        """The ids the model is given to read."""
-        return (*self._before, *context, *self._after)
+    def prompt(self, context: Ids, rate: float) -> Ids:
+        """The ids the model is given to read; it is asked for the nearest of the rates it was trained for."""
+        nearest = min(self._after, key=lambda known: abs(log(known / rate)))
+        return (*self._before, *context, *self._after[nearest])
 
     def ids(self, text: str) -> Ids:
         """The ids of a text; special tokens and lone surrogates written in it are text."""

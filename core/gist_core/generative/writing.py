@@ -6,18 +6,20 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
-from transformers import GenerationConfig
+from transformers import GenerationConfig, LogitsProcessorList
 
 from gist_core.generative.framing import Ids
+from gist_core.generative.verbatim import InOrder, Sources, WordStarts
 
 BATCH_TOKENS = 16_384  # padded tokens read and written in one batch
 
 
 class WriteItem(NamedTuple):
-    """A prompt, and the most tokens that may be written."""
+    """A prompt, the most tokens that may be written, and what of the prompt is the passage."""
 
     prompt: Ids
     limit: int
+    source: Ids
 
     @property
     def size(self) -> int:
@@ -41,11 +43,13 @@ class Writer:
     Args:
         model: A causal language model of transformers, in evaluation mode, on its device.
         end: Id of the token that ends an answer; it pads too.
+        verbatim: Given for a model that may write nothing but words of its sources, in their order.
     """
 
-    def __init__(self, model: Any, end: int) -> None:
+    def __init__(self, model: Any, end: int, verbatim: WordStarts | None = None) -> None:
         self._model = model
         self._end = end
+        self._verbatim = verbatim
 
     @torch.inference_mode()
     def __call__(self, items: Sequence[WriteItem]) -> list[Draft]:
@@ -69,9 +73,19 @@ class Writer:
             pad_token_id=self._end,
         )
         place = self._model.device
-        found = self._model.generate(ids.to(place), attention_mask=mask.long().to(place), generation_config=settings)
+        found = self._model.generate(
+            ids.to(place),
+            attention_mask=mask.long().to(place),
+            generation_config=settings,
+            logits_processor=LogitsProcessorList(self._rules(items)),
+        )
         for item, row in zip(items, found[:, width:].tolist(), strict=True):
             yield self._draft(row[: item.limit])
+
+    def _rules(self, items: Sequence[WriteItem]) -> list[InOrder]:
+        if self._verbatim is None:
+            return []
+        return [InOrder(Sources([item.source for item in items], self._verbatim, self._model.device))]
 
     def _draft(self, row: list[int]) -> Draft:
         finished = self._end in row

@@ -15,7 +15,7 @@ import torch
 
 from gist_core.budget import Budget
 from gist_core.compressor import TextCompressor
-from gist_core.passage import Passage, Span
+from gist_core.passage import Passage, Span, render
 from gist_core.segment import segments
 from gist_core.selective.signals import units_of
 from gist_core.training.cotrain.gists import fitted, unit_means
@@ -37,7 +37,7 @@ def in_order(frame: Frame, order: Callable[[str, Sequence[Span]], Iterable[int]]
             if sizes[i] <= left:
                 chosen.append(i)
                 left -= sizes[i]
-        return fitted(context, units, chosen, room, lambda text: len(frame.ids(text)))
+        return render(context, fitted(context, units, chosen, room, lambda text: len(frame.ids(text))))
 
     return gist
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -36,7 +37,7 @@ def export_policy(parts: Parts, folder: Path, name: str, version: str) -> None:
     save_parts(folder, saved, name, version, int8=False)
 
 
-def export_writer(writer: Writer, rate: float, folder: Path, name: str, version: str) -> None:
+def export_writer(writer: Writer, rates: Sequence[float], folder: Path, name: str, version: str) -> None:
     """Write a generative checkpoint of what a policy writes with."""
     lm = merged(writer.lm)
     positions = getattr(lm.config, "max_position_embeddings", None) or 2 * writer.context_tokens
@@ -44,6 +45,7 @@ def export_writer(writer: Writer, rate: float, folder: Path, name: str, version:
         before=writer.before,
         after=writer.after,
         context_tokens=min(writer.context_tokens, positions // 2),  # the other half for the frame and the gist
-        gist_share=rate,
+        rates=sorted(rates),
+        verbatim=writer.verbatim,
     )
     generative.save_parts(folder, generative.Parts(lm, writer.frame.tokenizer, config), name, version)

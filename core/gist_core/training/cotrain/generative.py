@@ -38,13 +38,13 @@ class GenerativeObjective:
 
     Args:
         policy: Writes.
-        rate: Share of C's tokens that is asked for, also where a checkpoint of it is used.
+        rates: Shares of C's tokens that are asked for, also where a checkpoint of it is used.
         samples: Gists of each context.
         leash: Weight of the KL to the starting policy.
     """
 
-    def __init__(self, policy: Writer, rate: float, samples: int = 8, leash: float = 0.05) -> None:
-        self._policy, self.rate = policy, rate
+    def __init__(self, policy: Writer, rates: Sequence[float], samples: int = 8, leash: float = 0.05) -> None:
+        self._policy, self.rates = policy, tuple(rates)
         self.samples, self.leash = samples, leash
         self.prices: dict[float, float] = {}
         self._start: Any = copy.deepcopy(policy.lm).eval().requires_grad_(False)  # noqa: FBT003 - torch's own signature
@@ -60,9 +60,10 @@ class GenerativeObjective:
         """As ``Objective.draw``; chance is seeded by the first episode's generator."""
         torch.manual_seed(int(rngs[0].integers(2**31)))
         owners = [i for i in range(len(episodes)) for _ in range(self.samples)]
-        contexts = [episodes[i].context for i in owners]
-        whole = torch.tensor([float(len(ids)) for ids in self.policy.frame.many([e.context for e in episodes])])[owners]
-        written = self.policy.write(contexts, int(_ROOM * asked * float(whole.max())) + 1, sample=True)
+        contexts = [e.context for e in episodes]
+        whole = torch.tensor([float(len(ids)) for ids in self.policy.frame.many(contexts)])[owners]
+        most = int(_ROOM * asked * float(whole.max())) + 1
+        written = self.policy.write(contexts, [asked] * len(contexts), most, self.samples)
         sizes = torch.tensor([float(len(ids)) for ids in self.policy.frame.many(written.texts)])
         gained = judge.gains(written.texts, owners)
         price = self.prices.get(asked, 0.0)
@@ -78,8 +79,7 @@ class GenerativeObjective:
         log_probs = self.policy(written)
         with torch.no_grad():
             start = next_log_probs(self._start, written)
-        target = written.ids[:, -written.of_gist.shape[1] :]
-        chosen = (log_probs.gather(-1, target[..., None]).squeeze(-1) * written.of_gist).sum(dim=-1)
+        chosen = (log_probs.gather(-1, written.gists[..., None]).squeeze(-1) * written.of_gist).sum(dim=-1)
         p = log_probs.exp()
         drift = masked_mean((p * (log_probs - start)).sum(dim=-1), written.of_gist)
         entropy = masked_mean(-(p * log_probs).sum(dim=-1), written.of_gist)
@@ -90,7 +90,7 @@ class GenerativeObjective:
     def best(self, contexts: Sequence[str], rate: float) -> list[str]:
         """As ``Objective.best``: greedy, cut off at the rate's tokens."""
         room = [int(rate * len(ids)) for ids in self.policy.frame.many(contexts)]
-        written = self.policy.write(contexts, max(1, *room), sample=False)
+        written = self.policy.write(contexts, [rate] * len(contexts), max(1, *room))
         return [self._cut(text, most) for text, most in zip(written.texts, room, strict=True)]
 
     def settle(self, asked: float, found: float, target: float, gained: float) -> None:
@@ -101,7 +101,7 @@ class GenerativeObjective:
         """As ``Objective.export``."""
         from gist_core.training.cotrain.export import export_writer
 
-        export_writer(self.policy, self.rate, folder, name, version)
+        export_writer(self.policy, self.rates, folder, name, version)
 
     def _cut(self, text: str, most: int) -> str:
         words = text.split(" ")

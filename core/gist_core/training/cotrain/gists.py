@@ -19,19 +19,18 @@ def gist_text(context: str, units: Sequence[Span], mask: Mask) -> str:
     return render(context, [units[i] for i in np.flatnonzero(mask).tolist()])
 
 
-def fitted(context: str, units: Sequence[Span], chosen: Sequence[int], room: int, count: Callable[[str], int]) -> str:
-    """The gist of the units ``chosen``, less the last of them until it has at most ``room`` tokens as it is rendered.
+def fitted(
+    context: str, units: Sequence[Span], chosen: Sequence[int], room: int, count: Callable[[str], int]
+) -> list[Span]:
+    """The units ``chosen``, in the text's order, less the last chosen until they have at most ``room`` tokens rendered.
 
     What the units were counted as, each behind a space, can be too little: the first word has none, and a line break
     may be a token of its own.
     """
-    mask = np.zeros(len(units), dtype=np.bool_)
-    mask[list(chosen)] = True
-    for last in reversed(chosen):
-        if count(gist_text(context, units, mask)) <= room:
-            break
-        mask[last] = False
-    return gist_text(context, units, mask)
+    kept = len(chosen)
+    while kept and count(render(context, [units[i] for i in chosen[:kept]])) > room:
+        kept -= 1
+    return [units[i] for i in sorted(chosen[:kept])]
 
 
 def unit_means(units: Sequence[Span], starts: NDArray[np.int64], values: NDArray[np.float32]) -> NDArray[np.float64]:

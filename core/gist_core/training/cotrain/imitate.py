@@ -12,6 +12,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
+from gist_core.passage import Span
 from gist_core.training.cotrain.episodes import Episode
 from gist_core.training.cotrain.writer import Writer
 from gist_core.training.lm.optimizers import Optimizers, scale_rates, trapezoid
@@ -72,14 +73,17 @@ def imitate(
             save_state(out / "imitation.pt", parts, step + 1)
 
 
-def gists_loss(writer: Writer, keep: Callable[[Sequence[str]], Sequence[str]]) -> Loss:
-    """Cross-entropy on the gists that ``keep`` makes of the contexts."""
+def gists_loss(
+    writer: Writer, keep: Callable[[Sequence[str], float], Sequence[Sequence[Span]]], rates: Sequence[float]
+) -> Loss:
+    """Cross-entropy on the words that ``keep`` chooses of the contexts, each at a rate that hangs on its length."""
 
     def loss(episodes: Sequence[Episode]) -> Tensor:
         contexts = [e.context for e in episodes]
-        written = writer.given(contexts, keep(contexts))
-        target = written.ids[:, -written.of_gist.shape[1] :]
-        chosen = writer(written).gather(-1, target[..., None]).squeeze(-1)
+        asked = [rates[len(context) % len(rates)] for context in contexts]
+        kept = [keep([context], rate)[0] for context, rate in zip(contexts, asked, strict=True)]
+        written = writer.given(contexts, kept, asked)
+        chosen = writer(written).gather(-1, written.gists[..., None]).squeeze(-1)
         return -masked_mean(chosen, written.of_gist).mean()
 
     return loss

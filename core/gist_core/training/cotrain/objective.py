@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gist_core.passage import Span
+from gist_core.passage import Span, render
 from gist_core.training.cotrain.credit import Drawn, GroupCredit, chances
 from gist_core.training.cotrain.episodes import Episode
 from gist_core.training.cotrain.gists import fitted, gist_text
@@ -110,9 +110,13 @@ class SelectiveObjective:
         ]
         return Outcome(self.credit.loss(drawn, judge), gists, _rates(self.frame, contexts, gists), _entropy(keep))
 
-    @torch.no_grad()
     def best(self, contexts: Sequence[str], rate: float) -> list[str]:
         """As ``Objective.best``: the words of the highest scores that fit together."""
+        return [render(c, spans) for c, spans in zip(contexts, self.kept(contexts, rate), strict=True)]
+
+    @torch.no_grad()
+    def kept(self, contexts: Sequence[str], rate: float) -> list[list[Span]]:
+        """The words of ``best``, in their order."""
         scores: UnitScores = self.policy(contexts)
         tokens = self._tokens(contexts, scores.units)
         found = []

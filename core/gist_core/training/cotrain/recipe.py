@@ -33,7 +33,8 @@ from gist_core.training.lm.optimizers import optimizers
 SEPARATOR = "\n\n"
 CHECKPOINT, GENERATOR = "checkpoint", "generator"
 INSTRUCTION = "Write down, as briefly as you can, what one must know of this text to predict what follows.\n\n"
-BEHIND = "\n\nBriefly:"
+BEHIND = "\n\nBriefly, in {percent} % of its length:"
+ASKED = f"{GIST}{{percent}}%"
 _QUICKER = 5  # a writer that imitates may learn so much faster than one that is rewarded
 
 
@@ -49,6 +50,7 @@ class TextRun:
         lora: Train adapters instead of whole models.
         imitation_steps: Of the policy's warm start: a selective one imitates where the teacher looks, a generative one
             the gists of the start.
+        verbatim: A generative policy may write nothing but words of C, in their order.
         held: Held-out episodes of the validations.
     """
 
@@ -58,6 +60,7 @@ class TextRun:
     sizes: EpisodeSizes = field(default_factory=EpisodeSizes)
     lora: bool = False
     imitation_steps: int = 200
+    verbatim: bool = False
     held: int = 32
 
 
@@ -66,8 +69,10 @@ def cotrain_selective(run: TextRun, settings: CotrainSettings, out: Path, name: 
 
     Raises:
         CheckpointError: The base or the start cannot be loaded.
-        InvalidInputError: The corpus holds no text of an episode's length on one of its sides.
+        InvalidInputError: The corpus holds no text of an episode's length on one of its sides, or the run is verbatim.
     """
+    if run.verbatim:
+        raise InvalidInputError("verbatim is for a generative policy.", hint="A selective one never does otherwise.")
 
     def objective(cast: _Cast) -> Objective:
         keep = _selective(run, cast.frame, settings)
@@ -83,23 +88,18 @@ def cotrain_generative(run: TextRun, settings: CotrainSettings, out: Path, name:
     """Co-train a causal LM that writes gists, after it has imitated the start; returns the checkpoint's folder.
 
     Raises:
-        CheckpointError, InvalidInputError: As ``cotrain_selective``; more than one rate is asked for.
+        CheckpointError, InvalidInputError: As ``cotrain_selective``.
     """
-    if len(settings.rates) != 1:
-        raise InvalidInputError(
-            f"rates are {settings.rates}.", hint="A generative policy learns one length: ask for a single rate."
-        )
-    (rate,) = settings.rates
-    settings = replace(settings, anneal=0.0)  # the imitation leaves the policy at the asked rate
+    settings = replace(settings, anneal=0.0)  # the imitation leaves the policy at the asked rates
 
     def objective(cast: _Cast) -> Objective:
         keep, writer = _selective(run, cast.frame, settings), _writer(run, cast.frame)
         keep.policy.to(next(writer.parameters()).device)
         quick = _QUICKER * settings.policy_rate
         found = optimizers(writer, matrices=4 * quick, rest=quick, weight_decay=0.0)
-        loss = gists_loss(writer, lambda contexts: keep.best(contexts, rate))
+        loss = gists_loss(writer, keep.kept, settings.rates)
         imitate(writer, found, loss, cast.draw, run.imitation_steps, settings.micro, out)
-        return GenerativeObjective(writer, rate)
+        return GenerativeObjective(writer, settings.rates)
 
     return _cotrained(run, settings, objective, out, name, version)
 
@@ -161,7 +161,8 @@ def _writer(run: TextRun, frame: Frame) -> Writer:
     own = tokenizer.convert_tokens_to_ids(GIST)
     knows = own is not None and own != tokenizer.unk_token_id
     lm = with_lora(base) if run.lora else base.float()
-    return Writer(lm, frame, "" if knows else INSTRUCTION, GIST if knows else BEHIND, run.sizes.context)
+    before, after = ("", ASKED) if knows else (INSTRUCTION, BEHIND)
+    return Writer(lm, frame, before, after, run.sizes.context, verbatim=run.verbatim)
 
 
 def _finish(players: Players, run: TextRun, settings: CotrainSettings, out: Path, name: str, version: str) -> None:

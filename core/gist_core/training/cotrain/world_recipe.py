@@ -153,9 +153,9 @@ def run_world(run: WorldRun, out: Path, lm: Path) -> dict[str, Any]:
     if run.writer_steps:
         writer = Writer(copy.deepcopy(teacher).requires_grad_(True), frame, "", GIST, run.sizes.context)  # noqa: FBT003 - torch's own signature
         found = optimizers(writer, matrices=8e-3, rest=2e-3, weight_decay=0.0)
-        loss = gists_loss(writer, lambda contexts: policy.best(contexts, RATES[1]))
+        loss = gists_loss(writer, policy.kept, RATES[1:2])
         imitate(writer, found, loss, run.draw, run.imitation_steps, run.batch, out / "generative")
-        written, reader = GenerativeObjective(writer, RATES[1]), copy.deepcopy(generator)
+        written, reader = GenerativeObjective(writer, RATES[1:2]), copy.deepcopy(generator)
         _train(run, Players(teacher, reader, written, frame), run.writer_settings(), out / "generative")
         makers["generative, before the guard"] = lambda text, _: written.best([text], RATES[1])[0]
         makers["generative"] = _maker(out / "generative", frame)

@@ -4,25 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+from transformers import DynamicCache, LogitsProcessorList
 
+from gist_core.generative.framing import percented
+from gist_core.generative.verbatim import NEVER, InOrder, Sources, WordStarts
+from gist_core.passage import Span, render
 from gist_core.training.cotrain.scoring import Frame
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """N gists: ``texts``, and what was written to the end token: ``ids`` (N, P + T), ``mask`` (N, P + T) True = real,
+    """N gists of B contexts: ``texts``, and what was written to the end token.
 
-    ``of_gist`` (N, T) True where a token is the gist's own or the end behind it.
+    ``prompts``, ``read`` (B, P): ids, and True where they are real; ``owners`` (N,) whose prompt each gist stands
+    behind; ``gists`` (N, T) ids; ``of_gist`` (N, T) True where a token is the gist's own or the end behind it;
+    ``allowed`` (N, T, V), None where every token was.
     """
 
     texts: list[str]
-    ids: Tensor
-    mask: Tensor
+    prompts: Tensor
+    read: Tensor
+    owners: Tensor
+    gists: Tensor
     of_gist: Tensor
+    allowed: Tensor | None = None
 
 
 class Writer(nn.Module):
@@ -34,80 +45,141 @@ class Writer(nn.Module):
         lm: The model; trained in place.
         frame: Its tokenizer.
         before: Text before C, as an instruction to a model that follows any.
-        after: Text behind C; special tokens written here are special.
+        after: Text behind C; special tokens written here are special. ``{percent}`` becomes the rate asked for.
         context_tokens: Tokens of the contexts it is trained on.
+        verbatim: It may write nothing but words of C, in their order.
     """
 
-    def __init__(self, lm: Any, frame: Frame, before: str, after: str, context_tokens: int = 512) -> None:
+    def __init__(
+        self, lm: Any, frame: Frame, before: str, after: str, context_tokens: int = 512, *, verbatim: bool = False
+    ) -> None:
         super().__init__()
         self.lm, self.frame = lm, frame
-        self.before, self.after, self.context_tokens = before, after, context_tokens
-        self._before, self._after = (frame.tokenizer(t, add_special_tokens=False)["input_ids"] for t in (before, after))
+        self.before, self.after, self.context_tokens, self.verbatim = before, after, context_tokens, verbatim
         begin = frame.tokenizer.bos_token_id
         self._begin = [] if begin is None else [int(begin)]
         self.end: int = frame.tokenizer.eos_token_id
 
-    def prompts(self, contexts: Sequence[str]) -> list[list[int]]:
-        """Token ids of what the model reads before it writes."""
-        return [[*self._begin, *self._before, *ids, *self._after] for ids in self.frame.many(contexts)]
+    def prompts(self, contexts: Sequence[str], rates: Sequence[float]) -> list[list[int]]:
+        """Token ids of what the model reads before it writes a gist of each rate."""
+        before = self._control(self.before)
+        behind = {rate: self._control(percented(self.after, rate)) for rate in set(rates)}
+        rows = zip(self.frame.many(contexts), rates, strict=True)
+        return [[*self._begin, *before, *ids, *behind[rate]] for ids, rate in rows]
 
     @torch.no_grad()
-    def write(self, contexts: Sequence[str], most: int, *, sample: bool) -> Written:
-        """One gist for each context, of at most ``most`` tokens: sampled from the model as it is, or greedy."""
-        prompts = self.prompts(contexts)
-        ids, mask = _left_padded(prompts, self.end, next(self.parameters()).device)
+    def write(self, contexts: Sequence[str], rates: Sequence[float], most: int, samples: int = 0) -> Written:
+        """Gists of at most ``most`` tokens: so many samples of each context, side by side; a greedy one where 0."""
+        ids, mask = _left_padded(self.prompts(contexts, rates), self.end, self._device)
+        owners = torch.arange(len(contexts), device=ids.device).repeat_interleave(max(1, samples))
         was, _ = self.lm.training, self.lm.eval()
+        cache, _ = _read(self.lm, ids[:, :-1], mask[:, :-1])
+        cache.reorder_cache(owners)
+        sources = self._sources([contexts[i] for i in owners.tolist()])
         out = self.lm.generate(
-            input_ids=ids,
-            attention_mask=mask.long(),
+            input_ids=ids[owners],
+            attention_mask=mask[owners].long(),
+            cache=cache,
             max_new_tokens=most,
-            do_sample=sample,
-            temperature=1.0 if sample else None,
-            top_k=0 if sample else None,
-            top_p=1.0 if sample else None,
+            do_sample=samples > 0,
+            temperature=1.0 if samples else None,
+            top_k=0 if samples else None,
+            top_p=1.0 if samples else None,
             eos_token_id=self.end,
             pad_token_id=self.end,
+            logits_processor=LogitsProcessorList([InOrder(sources)] if sources else []),
         )
         self.lm.train(was)
         new = out[:, ids.shape[1] :]
         before_end = (new == self.end).long().cumsum(dim=1)
         of_gist = (before_end - (new == self.end).long()) == 0  # up to the first end token, with it
-        texts = self.frame.tokenizer.batch_decode(
-            [row[kept & (row != self.end)] for row, kept in zip(new, of_gist, strict=True)],
-            skip_special_tokens=True,
-            clean_up_tokenization_spaces=False,
-        )
-        return Written([t.strip() for t in texts], out, torch.cat([mask, of_gist], dim=1), of_gist)
+        texts = self._texts([row[kept] for row, kept in zip(new, of_gist, strict=True)])
+        return Written(texts, ids, mask, owners, new, of_gist, _allowed(sources, new))
 
-    def given(self, contexts: Sequence[str], gists: Sequence[str]) -> Written:
-        """Gists that are to be imitated, in the form of what was written."""
-        prompts = self.prompts(contexts)
-        own = [[*ids, self.end] for ids in self.frame.many(gists)]
-        device = next(self.parameters()).device
-        ids, mask = _left_padded(prompts, self.end, device)
-        width = max(map(len, own))
-        new = torch.full((len(own), width), self.end, device=device)
-        of_gist = torch.zeros(new.shape, dtype=torch.bool, device=device)
-        for row, found in enumerate(own):
-            new[row, : len(found)] = torch.tensor(found, device=device)
-            of_gist[row, : len(found)] = True
-        return Written(list(gists), torch.cat([ids, new], 1), torch.cat([mask, of_gist], 1), of_gist)
+    def given(self, contexts: Sequence[str], kept: Sequence[Sequence[Span]], rates: Sequence[float]) -> Written:
+        """Gists of kept spans that are to be imitated, in the form of what was written."""
+        ids, mask = _left_padded(self.prompts(contexts, rates), self.end, self._device)
+        pairs = list(zip(contexts, kept, strict=True))
+        if self.verbatim:
+            own = [self._copied(context, spans) for context, spans in pairs]
+        else:
+            own = self.frame.many([render(context, spans) for context, spans in pairs])
+        new = torch.full((len(own), max(map(len, own)) + 1), self.end)
+        of_gist = torch.arange(new.shape[1])[None] <= torch.tensor([len(row) for row in own])[:, None]
+        for at, row in enumerate(own):
+            new[at, : len(row)] = torch.tensor(row, dtype=torch.long)
+        owners, new, of_gist = (t.to(self._device) for t in (torch.arange(len(own)), new, of_gist))
+        allowed = _allowed(self._sources(contexts), new)
+        return Written(self._texts(own), ids, mask, owners, new, of_gist, allowed)
 
     def forward(self, written: Written) -> Tensor:
         """(N, T, V) log-probabilities in float32 of every token at each place of the gists."""
         return next_log_probs(self.lm, written)
 
+    def _copied(self, context: str, spans: Sequence[Span]) -> list[int]:
+        """The ids of C less those of words outside the spans; a word that is partly kept is whole."""
+        ids, at = np.array(self.frame.ids(context)), self.frame.starts(context)
+        first = np.array([span.start for span in spans] or [len(context)])
+        last = np.array([span.end for span in spans] or [len(context)])
+        near = np.searchsorted(first, at, side="right") - 1
+        inside = (near >= 0) & (at < last[near])
+        word = np.cumsum(self._starts.of(ids.tolist()).numpy())
+        found: list[int] = ids[np.isin(word, word[inside])].tolist()
+        return found
+
+    def _texts(self, rows: Sequence[Any]) -> list[str]:
+        texts = self.frame.tokenizer.batch_decode(rows, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        return [text.strip() for text in texts]
+
+    def _control(self, text: str) -> list[int]:
+        found: list[int] = self.frame.tokenizer(text, add_special_tokens=False)["input_ids"]
+        return found
+
+    def _sources(self, contexts: Sequence[str]) -> Sources | None:
+        return Sources(self.frame.many(contexts), self._starts, self._device) if self.verbatim else None
+
+    @cached_property
+    def _starts(self) -> WordStarts:
+        return WordStarts(self.frame.tokenizer.backend_tokenizer, self.lm.config.vocab_size, self.end)
+
+    @property
+    def _device(self) -> torch.device:
+        return next(self.parameters()).device
+
+
+def _allowed(sources: Sources | None, gists: Tensor) -> Tensor | None:
+    return None if sources is None else sources.along(gists)
+
 
 def next_log_probs(lm: Any, written: Written) -> Tensor:
-    """(N, T, V) log-probabilities of every token at each place of the gists, by any model that reads the same ids."""
-    positions = (written.mask.cumsum(dim=1) - 1).clamp(min=0)
-    logits = lm(
-        input_ids=written.ids,
-        attention_mask=written.mask.long(),
-        position_ids=positions,
-        logits_to_keep=written.of_gist.shape[1] + 1,
-    ).logits
-    return torch.log_softmax(logits[:, :-1].float(), dim=-1)
+    """(N, T, V) log-probabilities of every token at each place of the gists, by any model that reads the same ids.
+
+    Each prompt is read once, however many gists stand behind it.
+    """
+    cache, last = _read(lm, written.prompts, written.read)
+    cache.reorder_cache(written.owners)
+    logits = last[written.owners]
+    if written.gists.shape[1] > 1:
+        first = written.read.sum(dim=1)[written.owners, None]
+        rest = lm(
+            input_ids=written.gists[:, :-1],
+            attention_mask=torch.cat([written.read[written.owners], written.of_gist[:, :-1]], dim=1).long(),
+            position_ids=first + torch.arange(written.gists.shape[1] - 1, device=first.device),
+            cache=cache,
+        ).logits
+        logits = torch.cat([logits, rest], dim=1)
+    logits = logits.float()
+    if written.allowed is not None:
+        logits = logits.masked_fill(~written.allowed, NEVER)
+    return torch.log_softmax(logits, dim=-1)
+
+
+def _read(lm: Any, ids: Tensor, mask: Tensor) -> tuple[Any, Tensor]:
+    """What a model remembers of (B, P) ids, and the (B, 1, V) logits of what may come next."""
+    cache = DynamicCache(config=lm.config)
+    positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
+    read = {"input_ids": ids, "attention_mask": mask.long(), "position_ids": positions}
+    return cache, lm(**read, cache=cache, use_cache=True, logits_to_keep=1).logits
 
 
 def _left_padded(rows: Sequence[Sequence[int]], pad: int, device: torch.device) -> tuple[Tensor, Tensor]:
