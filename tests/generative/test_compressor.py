@@ -103,6 +103,17 @@ def test_gists_are_written(compressor):
     assert results[0].text == results[1].text
 
 
+def test_a_verbatim_gist_is_words_of_its_passage_in_their_order(root):
+    compressor = load_compressor(str(saved(root, "verbatim")), device="cpu")
+    for share in (0.5, 0.7, 0.9):
+        (found,) = compressor.compress([Passage("a", STORY)], budget=Budget(ratio=share))
+        assert found.model == compressor.model_id
+        words = iter(STORY.split())
+        assert all(word in words for word in found.text.split())
+        assert 0.5 * share < found.usage.tokens_out / found.usage.tokens_in <= share
+    assert compressor.cut == 0
+
+
 def test_the_same_call_gives_the_same_output_and_nothing_is_mutated(compressor):
     passages = [Passage("a", STORY * 2, {"n": [1]}), Passage("b", STORY, {"keep": [[0, 8]]})]
     before = copy.deepcopy(passages)

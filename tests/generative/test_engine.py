@@ -29,7 +29,8 @@ def test_round_trip(root, family):
     framings = [Framing(p.tokenizer, p.config) for p in (before, after)]
     assert framings[0].prompt((7,), 0.1) == framings[1].prompt((7,), 0.1)
     assert framings[0].end == framings[1].end == before.tokenizer.eos_token_id
-    assert after.config.lm["model_type"] == family
+    assert after.config.lm["model_type"] == before.model.config.model_type
+    assert (after.config.verbatim, [*after.config.rates]) == (before.config.verbatim, [*before.config.rates])
     assert (after.config.before, after.config.after) == (before.config.before, before.config.after)
 
 

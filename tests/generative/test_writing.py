@@ -12,16 +12,15 @@ from gist_core.generative.writing import WriteItem, Writer
 from tests.generative.tiny_lms import FAMILIES, TEXTS, saved
 
 
-@pytest.fixture(scope="module", params=[*((f, "any") for f in FAMILIES), ("lfm2", "verbatim")], ids="-".join)
+@pytest.fixture(scope="module", params=FAMILIES)
 def ready(request, tmp_path_factory):
-    family, words = request.param
-    found = load_parts(saved(tmp_path_factory.mktemp("lm"), family))
+    found = load_parts(saved(tmp_path_factory.mktemp("lm"), request.param))
     framing = Framing(found.tokenizer, found.config)
     texts = [" ".join(TEXTS)[i : i + n] for i, n in [(0, 120), (5, 9), (30, 60), (60, 20), (2, 3), (90, 100)]]
     rows = [framing.ids(t) for t in texts]
     items = [WriteItem(framing.prompt(ids, 0.1), 4 + 5 * i, ids) for i, ids in enumerate(rows)]
     verbatim = WordStarts(found.tokenizer.backend_tokenizer, found.model.config.vocab_size, framing.end)
-    return Writer(found.model.eval(), framing.end, verbatim if words == "verbatim" else None), items
+    return Writer(found.model.eval(), framing.end, verbatim if found.config.verbatim else None), items
 
 
 def test_a_row_does_not_depend_on_its_neighbours(ready, monkeypatch):
@@ -38,5 +37,5 @@ def test_a_row_does_not_depend_on_its_neighbours(ready, monkeypatch):
 def test_no_more_is_written_than_asked_for(ready):
     writer, items = ready
     for draft, item in zip(writer(items), items, strict=True):
-        assert len(draft.ids) == item.limit or draft.finished
+        assert len(draft.ids) == item.limit or (draft.finished and len(draft.ids) < item.limit)
     assert writer([]) == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
 
@@ -29,12 +30,12 @@ TEXTS = [
     "the committee decided that the annual fee for members rises from next january and that nobody pays twice",
 ]
 CONTEXT = 48
-FAMILIES = ["llama", "qwen2", "lfm2"]
+FAMILIES = ["llama", "qwen2", "lfm2", "verbatim"]
 
 
 @lru_cache
 def parts(family: str) -> Parts:
-    found = {"llama": _llama, "qwen2": _qwen2, "lfm2": _lfm2}[family]()
+    found = {"llama": _llama, "qwen2": _qwen2, "lfm2": _lfm2, "verbatim": _verbatim}[family]()
     _wake(found)
     return found
 
@@ -60,7 +61,7 @@ def scripted(folder: Path, say: Callable[[str], str | None]) -> GenerativeCompre
         return [Draft(framing.ids(answer or ""), finished=True) for answer in answers]
 
     compressor = GenerativeCompressor(read_manifest(folder), lambda: folder, "cpu", backup=backup)
-    compressor._loaded = Engine(framing, (0.1,), BatchWorker(run, idle_seconds=0.1))
+    compressor._loaded = Engine(framing, (0.1,), False, BatchWorker(run, idle_seconds=0.1))
     return compressor
 
 
@@ -126,3 +127,8 @@ def _lfm2() -> Parts:
         for weight in model.parameters():
             weight.mul_(8 if weight.ndim > 1 else 1)
     return Parts(model, tokenizer, GenerativeConfig(context_tokens=CONTEXT))
+
+
+def _verbatim() -> Parts:
+    frame = GenerativeConfig(after="<|gist|>{percent}%", context_tokens=CONTEXT, rates=(0.1, 0.2), verbatim=True)
+    return replace(_lfm2(), config=frame)

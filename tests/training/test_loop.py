@@ -7,12 +7,13 @@ import json
 import random
 import re
 from functools import partial
+from itertools import pairwise
 
 import pytest
 import torch
 
 from gist_core.errors import InvalidInputError
-from gist_core.passage import Span
+from gist_core.passage import Span, render
 from gist_core.selective.config import SelectiveConfig
 from gist_core.selective.engine import Parts
 from gist_core.selective.model import SelectiveModel
@@ -286,6 +287,23 @@ def test_imitation_resumes_and_comes_nearer(tmp_path):
         assert torch.allclose(a, b, atol=1e-6)
     losses = [json.loads(x)["loss"] for x in (tmp_path / "whole" / "imitation.jsonl").read_text().splitlines()]
     assert losses[-1] < 0.8 * losses[0]
+
+
+def test_neighbours_scores_give_fewer_and_longer_stretches():
+    objective = _players().objective
+    contexts = [e.context for e in HELD]
+
+    def pieces(around):
+        found = objective.kept(contexts, 0.3, around=around)
+        for spans, context in zip(found, contexts, strict=True):
+            assert len(FRAME.ids(render(context, spans))) <= 0.3 * len(FRAME.ids(context))
+        return sum(b.start - a.end > 1 for spans in found for a, b in pairwise(spans))
+
+    assert pieces(2) < pieces(1) < pieces(0)
+    assert [render(c, k) for c, k in zip(contexts, objective.kept(contexts, 0.3), strict=True)] == objective.best(
+        contexts, 0.3
+    )
+    assert objective.kept(["one two"], 0.9, around=5) == objective.kept(["one two"], 0.9)
 
 
 def test_rates_come_in_turn_and_targets_come_down():

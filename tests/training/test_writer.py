@@ -12,7 +12,7 @@ from tests.helpers.tiny_causal import speech_tokenizer, tiny_causal
 
 FRAME = Frame(speech_tokenizer(), "\n\n")
 CONTEXTS = ["Mr. Speaker, the state of the Union is strong.\nWe ask for peace", "We choose to go"]
-RATES = [0.1, 0.3]
+RATES = [0.3, 0.6]
 
 
 @pytest.fixture(params=["llama", "qwen2", "lfm2"])

@@ -33,6 +33,9 @@ def cotrain(
         Path | None,
         typer.Option(help="Selective checkpoint that a selective policy starts from and a generative one imitates."),
     ] = None,
+    generator: Annotated[
+        str | None, typer.Option(help="Where the generator starts, as an earlier run left it. Default: the model.")
+    ] = None,
     rate: Annotated[
         list[float] | None,
         typer.Option(help="Share of the context's tokens; several in turn. Default: 0.05 0.1 0.2."),
@@ -95,6 +98,7 @@ def cotrain(
         base=model,
         start=start or DEFAULT,
         sizes=EpisodeSizes(context, local, future),
+        generator=generator,
         lora=lora,
         imitation_steps=imitation_steps,
         verbatim=verbatim,

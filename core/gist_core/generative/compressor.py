@@ -188,10 +188,8 @@ class GenerativeCompressor:
             if share < LEAST_TOKENS * len(chunks):
                 continue
             rate = share / max(call.shares.tokens_in[at], 1)
-            most = min(GENEROUS * rate, RUN_ON * engine.rates[-1])
             plan.items += [
-                WriteItem(engine.framing.prompt(ids, rate), max(ceil(most * len(ids)), LEAST_LIMIT), ids)
-                for ids in chunks
+                WriteItem(engine.framing.prompt(ids, rate), _limit(engine, rate, len(ids)), ids) for ids in chunks
             ]
             plan.owner += [at] * len(chunks)
         return plan
@@ -309,6 +307,13 @@ class GenerativeCompressor:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._reset()
+
+
+def _limit(engine: Engine, rate: float, tokens: int) -> int:
+    """How many tokens the model may write of a chunk; where it copies, it stops at none sooner."""
+    if engine.verbatim:
+        return ceil(rate * tokens)
+    return max(ceil(min(GENEROUS * rate, RUN_ON * engine.rates[-1]) * tokens), LEAST_LIMIT)
 
 
 def _check(

@@ -43,7 +43,7 @@ class Writer:
     Args:
         model: A causal language model of transformers, in evaluation mode, on its device.
         end: Id of the token that ends an answer; it pads too.
-        verbatim: Given for a model that may write nothing but words of its sources, in their order.
+        verbatim: Given for a model that may write nothing but words of its sources, in their order, up to the limit.
     """
 
     def __init__(self, model: Any, end: int, verbatim: WordStarts | None = None) -> None:
@@ -85,7 +85,8 @@ class Writer:
     def _rules(self, items: Sequence[WriteItem]) -> list[InOrder]:
         if self._verbatim is None:
             return []
-        return [InOrder(Sources([item.source for item in items], self._verbatim, self._model.device))]
+        rows, rooms = [item.source for item in items], [item.limit for item in items]
+        return [InOrder(Sources(rows, rooms, self._verbatim, self._model.device))]
 
     def _draft(self, row: list[int]) -> Draft:
         finished = self._end in row

@@ -29,17 +29,20 @@ def load_causal(source: str) -> tuple[Any, Any]:
     return model.to(device), tokenizer
 
 
-def teacher_and_learner(base: Any, *, lora: bool) -> tuple[Any, Any]:
-    """A frozen model and one that is trained from where it stands.
+def teacher_and_learner(base: Any, start: Any = None, *, lora: bool) -> tuple[Any, Any]:
+    """A frozen model and one that is trained from where it stands, or from where ``start`` does.
 
-    With ``lora`` both are one model in memory: the teacher is the learner with its adapters switched off
+    With ``lora`` and no start both are one model in memory: the teacher is the learner with its adapters switched off
     (Hu et al. 2021, arXiv 2106.09685).
 
     Raises:
         MissingExtraError: peft is not installed.
     """
+    if start is not None:
+        _, learner = teacher_and_learner(start, lora=lora)
+        return base.eval().requires_grad_(False), learner  # noqa: FBT003 - torch's own signature
     if not lora:
-        learner = copy.deepcopy(base).float().requires_grad_(True)  # noqa: FBT003 - torch's own signature
+        learner = copy.deepcopy(base).float().requires_grad_(True)  # noqa: FBT003 - as above
         return base.eval().requires_grad_(False), learner  # noqa: FBT003 - as above
     learner = with_lora(base)
     return WithoutAdapters(learner), learner

@@ -115,14 +115,17 @@ class SelectiveObjective:
         return [render(c, spans) for c, spans in zip(contexts, self.kept(contexts, rate), strict=True)]
 
     @torch.no_grad()
-    def kept(self, contexts: Sequence[str], rate: float) -> list[list[Span]]:
-        """The words of ``best``, in their order."""
+    def kept(self, contexts: Sequence[str], rate: float, around: int = 0) -> list[list[Span]]:
+        """The words of ``best``, in their order.
+
+        With ``around``, each word by the mean score of itself and so many on either side: stretches, that read better.
+        """
         scores: UnitScores = self.policy(contexts)
         tokens = self._tokens(contexts, scores.units)
         found = []
         for context, units, s, t in zip(contexts, scores.units, scores.split(), tokens, strict=True):
             room = int(rate * len(self.frame.ids(context)))
-            chosen = _fitting(s.cpu().numpy(), t.cpu().numpy(), room)
+            chosen = _fitting(_smoothed(s.cpu().numpy(), around), t.cpu().numpy(), room)
             found.append(fitted(context, units, chosen, room, lambda text: len(self.frame.ids(text))))
         return found
 
@@ -182,6 +185,15 @@ def settle_prices(objective: SelectiveObjective, contexts: Sequence[Sequence[str
         for asked in rates:
             seen[asked].append(objective.prices[asked])
     objective.prices |= {asked: float(np.mean(found[len(found) // 2 :])) for asked, found in seen.items() if found}
+
+
+def _smoothed(scores: np.ndarray, around: int) -> np.ndarray:
+    """(U,) means of each score and ``around`` on either side, as far as there are any."""
+    window = np.ones(2 * around + 1)
+    if len(scores) < len(window):
+        return scores
+    found: np.ndarray = np.convolve(scores, window, "same") / np.convolve(np.ones(len(scores)), window, "same")
+    return found
 
 
 def _fitting(logits: np.ndarray, tokens: np.ndarray, room: int) -> list[int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ CHECKPOINT, GENERATOR = "checkpoint", "generator"
 INSTRUCTION = "Write down, as briefly as you can, what one must know of this text to predict what follows.\n\n"
 BEHIND = "\n\nBriefly, in {percent} % of its length:"
 ASKED = f"{GIST}{{percent}}%"
+_AROUND = 1  # words on either side whose scores count too in the gists that a writer imitates: it copies stretches best
 _QUICKER = 5  # a writer that imitates may learn so much faster than one that is rewarded
 
 
@@ -45,6 +47,8 @@ class TextRun:
     Attributes:
         data: A corpus (``read_corpus``).
         base: Folder or hub id of the causal LM that is teacher, generator and, if generative, policy at the start.
+        generator: Folder or hub id of the generator's first weights, if not the base's: what a run left in
+            ``generator/`` can read gists already.
         start: Folder of the selective checkpoint that a selective policy starts from and a generative one imitates.
         sizes: Tokens of C, L and F.
         lora: Train adapters instead of whole models.
@@ -58,6 +62,7 @@ class TextRun:
     base: str
     start: Path
     sizes: EpisodeSizes = field(default_factory=EpisodeSizes)
+    generator: str | None = None
     lora: bool = False
     imitation_steps: int = 200
     verbatim: bool = False
@@ -97,7 +102,7 @@ def cotrain_generative(run: TextRun, settings: CotrainSettings, out: Path, name:
         keep.policy.to(next(writer.parameters()).device)
         quick = _QUICKER * settings.policy_rate
         found = optimizers(writer, matrices=4 * quick, rest=quick, weight_decay=0.0)
-        loss = gists_loss(writer, keep.kept, settings.rates)
+        loss = gists_loss(writer, partial(keep.kept, around=_AROUND), settings.rates)
         imitate(writer, found, loss, cast.draw, run.imitation_steps, settings.micro, out)
         return GenerativeObjective(writer, settings.rates)
 
@@ -141,7 +146,7 @@ def _cotrained(
     frame = Frame(tokenizer, SEPARATOR)
     draw = drawer(read_episodes(run.data, "train", tokenizer, run.sizes, settings.seed), settings.batch, settings.seed)
     held = read_episodes(run.data, "validation", tokenizer, run.sizes, settings.seed)[: run.held]
-    teacher, generator = teacher_and_learner(base, lora=run.lora)
+    teacher, generator = teacher_and_learner(base, run.generator and load_causal(run.generator)[0], lora=run.lora)
     players = Players(teacher, generator, objective(_Cast(teacher, frame, draw)), frame)
     cotrain(players, draw, held, settings, out)
     with PartialState().main_process_first():
@@ -169,6 +174,7 @@ def _finish(players: Players, run: TextRun, settings: CotrainSettings, out: Path
     players.objective.export(out / CHECKPOINT, name, version)
     merged(players.generator).save_pretrained(out / GENERATOR)
     players.frame.tokenizer.save_pretrained(out / GENERATOR)
-    written = {"run": asdict(run) | {"data": str(run.data.name), "start": run.start.name}, "settings": asdict(settings)}
+    named = {"data": run.data.name, "start": run.start.name, "generator": run.generator and Path(run.generator).name}
+    written = {"run": asdict(run) | named, "settings": asdict(settings)}
     (out / "recipe.json").write_text(json.dumps(written, indent=2, default=str) + "\n", encoding="utf-8")
     write_curves(out / "log.jsonl", out / "curves.html")

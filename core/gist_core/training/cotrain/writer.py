@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -47,7 +47,7 @@ class Writer(nn.Module):
         before: Text before C, as an instruction to a model that follows any.
         after: Text behind C; special tokens written here are special. ``{percent}`` becomes the rate asked for.
         context_tokens: Tokens of the contexts it is trained on.
-        verbatim: It may write nothing but words of C, in their order.
+        verbatim: It may write nothing but words of C, in their order, and fills the rate (``generative/verbatim.py``).
     """
 
     def __init__(
@@ -69,13 +69,17 @@ class Writer(nn.Module):
 
     @torch.no_grad()
     def write(self, contexts: Sequence[str], rates: Sequence[float], most: int, samples: int = 0) -> Written:
-        """Gists of at most ``most`` tokens: so many samples of each context, side by side; a greedy one where 0."""
+        """Gists of at most ``most`` tokens: so many samples of each context, side by side; a greedy one where 0.
+
+        A verbatim one has as many tokens as the rate allows.
+        """
         ids, mask = _left_padded(self.prompts(contexts, rates), self.end, self._device)
         owners = torch.arange(len(contexts), device=ids.device).repeat_interleave(max(1, samples))
         was, _ = self.lm.training, self.lm.eval()
         cache, _ = _read(self.lm, ids[:, :-1], mask[:, :-1])
         cache.reorder_cache(owners)
-        sources = self._sources([contexts[i] for i in owners.tolist()])
+        rooms = [int(rate * len(row)) for rate, row in zip(rates, self.frame.many(contexts), strict=True)]
+        sources = self._sources([(contexts[i], rooms[i]) for i in owners.tolist()])
         out = self.lm.generate(
             input_ids=ids[owners],
             attention_mask=mask[owners].long(),
@@ -109,7 +113,7 @@ class Writer(nn.Module):
         for at, row in enumerate(own):
             new[at, : len(row)] = torch.tensor(row, dtype=torch.long)
         owners, new, of_gist = (t.to(self._device) for t in (torch.arange(len(own)), new, of_gist))
-        allowed = _allowed(self._sources(contexts), new)
+        allowed = _allowed(self._sources(zip(contexts, map(len, own), strict=True)), new)
         return Written(self._texts(own), ids, mask, owners, new, of_gist, allowed)
 
     def forward(self, written: Written) -> Tensor:
@@ -135,8 +139,12 @@ class Writer(nn.Module):
         found: list[int] = self.frame.tokenizer(text, add_special_tokens=False)["input_ids"]
         return found
 
-    def _sources(self, contexts: Sequence[str]) -> Sources | None:
-        return Sources(self.frame.many(contexts), self._starts, self._device) if self.verbatim else None
+    def _sources(self, rooms: Iterable[tuple[str, int]]) -> Sources | None:
+        """Of contexts with the tokens that their gists may have."""
+        if not self.verbatim:
+            return None
+        contexts, most = zip(*rooms, strict=True)
+        return Sources(self.frame.many(contexts), most, self._starts, self._device)
 
     @cached_property
     def _starts(self) -> WordStarts:
