@@ -4,8 +4,7 @@
 #     sh cookbook/runs/cotrain.sh DATA OUT
 #
 # DATA holds text (lm_*.jsonl.xz, or any .txt, .md, .rst, .jsonl); needs the extra "train". On two CPU cores: an hour for the language
-# model, 45 minutes for the selective policy, an estimated 40 for the generative one, of which its authors ran only the imitation, and
-# which fails at this size (core/decisions/log.md), 15 for the table. A run that was stopped goes on.
+# model, 45 minutes for the selective policy, 30 for the generative one, 15 for the table. A run that was stopped goes on.
 set -eu
 cd "$(dirname "$0")/../.."
 gist=.venv/bin/gist
@@ -13,7 +12,8 @@ sizes="--context 512 --local 32 --future 64"
 "$gist" train lm --data "$1" --out "$2/lm" --steps 1000
 "$gist" train cotrain --data "$1" --model "$2/lm/checkpoint" --out "$2/selective" $sizes \
     --imitation-steps 200 --warm-steps 40 --steps 150
-"$gist" train cotrain --data "$1" --model "$2/lm/checkpoint" --out "$2/generative" $sizes --policy generative \
-    --start "$2/selective/checkpoint" --rate 0.1 --imitation-steps 200 --warm-steps 10 --steps 20 --batch 8 --micro 8
+"$gist" train cotrain --data "$1" --model "$2/lm/checkpoint" --out "$2/generative" $sizes --policy generative --verbatim \
+    --start "$2/selective/checkpoint" --generator "$2/selective/generator" \
+    --imitation-steps 400 --warm-steps 0 --steps 30 --batch 8 --micro 8
 "$gist" train measure-gists --data "$1" --model "$2/lm/checkpoint" $sizes --run "$2/selective" --run "$2/generative" \
     --episodes 150 --out "$2/measured"

@@ -16,5 +16,5 @@ sizes="--context 1024 --local 64 --future 128"
 memory="--lora --gradient-checkpointing --micro 4"
 "$gist" train cotrain --data "$1" --model "$model" --out "$2/selective" $sizes $memory --steps 1500 --warm-steps 150
 "$gist" train cotrain --data "$1" --model "$model" --out "$2/generative" $sizes $memory --policy generative \
-    --start "$2/selective/checkpoint" --rate 0.1 --imitation-steps 500 --warm-steps 50 --steps 1500
+    --start "$2/selective/checkpoint" --generator "$2/selective/generator" --imitation-steps 500 --warm-steps 0 --steps 1500
 "$gist" train measure-gists --data "$1" --model "$model" $sizes --run "$2/selective" --run "$2/generative" --out "$2/measured"

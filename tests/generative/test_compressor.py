@@ -110,7 +110,7 @@ def test_a_verbatim_gist_is_words_of_its_passage_in_their_order(root):
         assert found.model == compressor.model_id
         words = iter(STORY.split())
         assert all(word in words for word in found.text.split())
-        assert 0.5 * share < found.usage.tokens_out / found.usage.tokens_in <= share
+        assert share - 0.15 < found.usage.tokens_out / found.usage.tokens_in <= share
     assert compressor.cut == 0
 
 

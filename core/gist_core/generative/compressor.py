@@ -81,7 +81,7 @@ class _Plan:
 
 
 class GenerativeCompressor:
-    """Writes a gist of each passage, in a language model's own words.
+    """Writes a gist of each passage, in a language model's own words, or in the passage's where it is verbatim.
 
     Implements ``TextCompressor``. A gist is query-free: the query is for the backup alone. Every passage gets a share
     of the budget in proportion to its tokens; its gist is cut to that by whole words, and numbers, dates, identifiers
@@ -312,7 +312,7 @@ class GenerativeCompressor:
 def _limit(engine: Engine, rate: float, tokens: int) -> int:
     """How many tokens the model may write of a chunk; where it copies, it stops at none sooner."""
     if engine.verbatim:
-        return ceil(rate * tokens)
+        return max(1, round(rate * tokens))
     return max(ceil(min(GENEROUS * rate, RUN_ON * engine.rates[-1]) * tokens), LEAST_LIMIT)
 
 

@@ -50,6 +50,7 @@ class Writer:
         self._model = model
         self._end = end
         self._verbatim = verbatim
+        self._more = 0 if verbatim is None else 1  # who fills the limit with whole words has the end still to say
 
     @torch.inference_mode()
     def __call__(self, items: Sequence[WriteItem]) -> list[Draft]:
@@ -66,7 +67,7 @@ class Writer:
         mask = torch.arange(width)[None] >= torch.tensor(pads)[:, None]
         build: Any = GenerationConfig
         settings = build(
-            max_new_tokens=max(item.limit for item in items),
+            max_new_tokens=max(item.limit for item in items) + self._more,
             do_sample=False,
             num_beams=1,
             eos_token_id=self._end,
@@ -80,7 +81,7 @@ class Writer:
             logits_processor=LogitsProcessorList(self._rules(items)),
         )
         for item, row in zip(items, found[:, width:].tolist(), strict=True):
-            yield self._draft(row[: item.limit])
+            yield self._draft(row[: item.limit + self._more])
 
     def _rules(self, items: Sequence[WriteItem]) -> list[InOrder]:
         if self._verbatim is None:
