@@ -4,7 +4,7 @@
 #     sh cookbook/runs/cotrain.sh DATA OUT
 #
 # DATA holds text (lm_*.jsonl.xz, or any .txt, .md, .rst, .jsonl); needs the extra "train". On two CPU cores: an hour for the language
-# model, 45 minutes for the selective policy, 30 for the generative one, 15 for the table. A run that was stopped goes on.
+# model, 45 minutes for the selective policy, 45 for the generative one, 15 for the table. A run that was stopped goes on.
 set -eu
 cd "$(dirname "$0")/../.."
 gist=.venv/bin/gist
@@ -14,6 +14,6 @@ sizes="--context 512 --local 32 --future 64"
     --imitation-steps 200 --warm-steps 40 --steps 150
 "$gist" train cotrain --data "$1" --model "$2/lm/checkpoint" --out "$2/generative" $sizes --policy generative --verbatim \
     --start "$2/selective/checkpoint" --generator "$2/selective/generator" \
-    --imitation-steps 400 --warm-steps 0 --steps 30 --batch 8 --micro 8
+    --imitation-steps 600 --warm-steps 0 --steps 60 --batch 8 --micro 8
 "$gist" train measure-gists --data "$1" --model "$2/lm/checkpoint" $sizes --run "$2/selective" --run "$2/generative" \
     --episodes 150 --out "$2/measured"
