@@ -52,7 +52,7 @@ def cotrain(players: Players, draw: Draw, held: Sequence[Episode], settings: Cot
     Args:
         players: Who takes part.
         draw: Step number -> its episodes, a pure function of the number.
-        held: Episodes that the validation reads.
+        held: Episodes that the validations read, the first of them before the policy's first step.
         settings: Settings.
         out: Folder for ``log.jsonl``, ``state.pt`` (a run found there goes on) and ``best.pt``.
     """
@@ -61,7 +61,7 @@ def cotrain(players: Players, draw: Draw, held: Sequence[Episode], settings: Cot
     for step in range(run.resume(), settings.warm_steps + settings.steps):
         if run.stale >= settings.patience > 0:
             break
-        row = run.step(step, draw(step))
+        row = run.start(held, step) | run.step(step, draw(step))
         if (step + 1) % settings.save_every == 0 or step + 1 == settings.warm_steps + settings.steps:
             row |= run.validate(held, step)
         run.log(row, step)
@@ -92,6 +92,12 @@ class _Run:
         place = self.accelerator.device
         for module in (policy, generator, players.teacher):
             module.to(place)
+
+    def start(self, held: Sequence[Episode], step: int) -> dict[str, Any]:
+        """The validation of the policy as it came, before its first step: what ends worse is not taken."""
+        if step != self.settings.warm_steps:
+            return {}
+        return {f"start_{name}": found for name, found in self.validate(held, step).items() if name != "gists"}
 
     def step(self, step: int, episodes: Sequence[Episode]) -> dict[str, Any]:
         """One step of the policy, unless the generator still warms up, and one of the generator."""
