@@ -4,7 +4,7 @@
 #     sh cookbook/runs/cotrain.sh DATA OUT
 #
 # DATA holds text (lm_*.jsonl.xz, or any .txt, .md, .rst, .jsonl); needs the extra "train". On two CPU cores: an hour for the language
-# model, 45 minutes for the selective policy, 45 for the generative one, 15 for the table. A run that was stopped goes on.
+# model and another for the selective policy, 35 minutes for the generative one, 12 for the table. A run that was stopped goes on.
 set -eu
 cd "$(dirname "$0")/../.."
 gist=.venv/bin/gist

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gist_core.generative.verbatim import InOrder, Sources, WordStarts
+from gist_core.training.cotrain.world import world_tokenizer
 from gist_core.training.lm.bpe import train_bpe
 from tests.generative.tiny_lms import FAMILIES, TEXTS, parts
 
@@ -58,6 +59,13 @@ def test_every_choice_of_words_can_be_written(text, data):
     gist = torch.tensor([[i for i, w in zip(ids, word, strict=True) if w in kept] + [BPE.eos_token_id]])
     allowed = Sources([ids], [gist.shape[1] - 1], STARTS, CPU).along(gist)
     assert allowed.gather(-1, gist[..., None]).all()
+
+
+def test_every_token_of_a_word_level_vocabulary_begins_a_word():
+    tokenizer = world_tokenizer()
+    starts = WordStarts(tokenizer.backend_tokenizer, len(tokenizer), tokenizer.eos_token_id)
+    ids = tokenizer("the quiet harbour met Besen", add_special_tokens=False)["input_ids"]
+    assert starts.of(ids).tolist() == [True] * 5
 
 
 def _may_come(text, room, written):

@@ -30,9 +30,10 @@ class WordStarts:
     """
 
     def __init__(self, tokenizer: Tokenizer, vocabulary: int, end: int) -> None:
-        anchor = tokenizer.encode("a", add_special_tokens=False).ids  # some decoders drop the space of a first token
-        first = len(tokenizer.decode(anchor))
-        texts = [text[first:] for text in tokenizer.decode_batch([[*anchor, at] for at in range(vocabulary)])]
+        alone = tokenizer.decode_batch([[at] for at in range(vocabulary)])
+        anchor = next(at for at, text in enumerate(alone) if text.strip().isalnum())
+        behind = tokenizer.decode_batch([[anchor, at] for at in range(vocabulary)])  # a first token may lose its space
+        texts = [text[len(alone[anchor]) :] for text in behind]
         self._opens = torch.tensor([text[:1].isspace() for text in texts])
         self._blank = torch.tensor([text.isspace() for text in texts])
         self.vocabulary, self.end = vocabulary, end
