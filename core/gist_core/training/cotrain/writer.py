@@ -78,8 +78,8 @@ class Writer(nn.Module):
         was, _ = self.lm.training, self.lm.eval()
         cache, _ = _read(self.lm, ids[:, :-1], mask[:, :-1])
         cache.reorder_cache(owners)
-        rooms = [int(rate * len(row)) for rate, row in zip(rates, self.frame.many(contexts), strict=True)]
-        sources = self._sources([(contexts[i], rooms[i]) for i in owners.tolist()])
+        rows = self.frame.many(contexts)
+        sources = self._sources((rows[i], int(rates[i] * len(rows[i]))) for i in owners.tolist())
         out = self.lm.generate(
             input_ids=ids[owners],
             attention_mask=mask[owners].long(),
@@ -113,7 +113,7 @@ class Writer(nn.Module):
         for at, row in enumerate(own):
             new[at, : len(row)] = torch.tensor(row, dtype=torch.long)
         owners, new, of_gist = (t.to(self._device) for t in (torch.arange(len(own)), new, of_gist))
-        allowed = _allowed(self._sources(zip(contexts, map(len, own), strict=True)), new)
+        allowed = _allowed(self._sources(zip(self.frame.many(contexts), map(len, own), strict=True)), new)
         return Written(self._texts(own), ids, mask, owners, new, of_gist, allowed)
 
     def forward(self, written: Written) -> Tensor:
@@ -139,12 +139,12 @@ class Writer(nn.Module):
         found: list[int] = self.frame.tokenizer(text, add_special_tokens=False)["input_ids"]
         return found
 
-    def _sources(self, rooms: Iterable[tuple[str, int]]) -> Sources | None:
-        """Of contexts with the tokens that their gists may have."""
+    def _sources(self, asked: Iterable[tuple[Sequence[int], int]]) -> Sources | None:
+        """Of contexts' ids with the tokens that their gists may have."""
         if not self.verbatim:
             return None
-        contexts, most = zip(*rooms, strict=True)
-        return Sources(self.frame.many(contexts), most, self._starts, self._device)
+        rows, rooms = zip(*asked, strict=True)
+        return Sources(rows, rooms, self._starts, self._device)
 
     @cached_property
     def _starts(self) -> WordStarts:
