@@ -14,6 +14,6 @@ sizes="--context 512 --local 32 --future 64"
     --imitation-steps 200 --warm-steps 40 --steps 150
 "$gist" train cotrain --data "$1" --model "$2/lm/checkpoint" --out "$2/generative" $sizes --policy generative --verbatim \
     --start "$2/selective/checkpoint" --generator "$2/selective/generator" \
-    --imitation-steps 600 --warm-steps 0 --steps 60 --batch 8 --micro 8
+    --imitation-steps 900 --warm-steps 0 --steps 60 --batch 8 --micro 8 --policy-rate 3e-5
 "$gist" train measure-gists --data "$1" --model "$2/lm/checkpoint" $sizes --run "$2/selective" --run "$2/generative" \
     --episodes 150 --out "$2/measured"

@@ -277,8 +277,8 @@ def test_what_a_gist_invents_costs_it_and_what_it_copies_does_not():
 
 
 def test_imitation_resumes_and_comes_nearer(tmp_path):
-    def keep(contexts, rate):
-        return [[Span(0, int(rate * len(c)))] for c in contexts]
+    def keep(contexts, rates):
+        return [[[Span(0, int(rate * len(c)))] for rate in rates] for c in contexts]
 
     def run(out, draw=_draw):
         writer = _generative().policy
@@ -301,16 +301,16 @@ def test_neighbours_scores_give_fewer_and_longer_stretches():
     contexts = [e.context for e in HELD]
 
     def pieces(around):
-        found = objective.kept(contexts, 0.3, around=around)
+        found = [spans for [spans] in objective.kept(contexts, (0.3,), around=around)]
         for spans, context in zip(found, contexts, strict=True):
             assert len(FRAME.ids(render(context, spans))) <= 0.3 * len(FRAME.ids(context))
         return sum(b.start - a.end > 1 for spans in found for a, b in pairwise(spans))
 
     assert pieces(2) < pieces(1) < pieces(0)
-    assert [render(c, k) for c, k in zip(contexts, objective.kept(contexts, 0.3), strict=True)] == objective.best(
+    assert [render(c, k) for c, [k] in zip(contexts, objective.kept(contexts, (0.3,)), strict=True)] == objective.best(
         contexts, 0.3
     )
-    assert objective.kept(["one two"], 0.9, around=5) == objective.kept(["one two"], 0.9)
+    assert objective.kept(["one two"], (0.9,), around=5) == objective.kept(["one two"], (0.9,))
 
 
 def test_rates_come_in_turn_and_targets_come_down():

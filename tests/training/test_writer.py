@@ -74,17 +74,42 @@ def test_a_verbatim_writer_samples_words_of_its_context_in_their_order(model):
         assert all(word in rest for word in text.split())
 
 
+KEPT = [
+    [[Span(4, 11), Span(CONTEXTS[0].index("strong"), CONTEXTS[0].index("k for"))], [Span(0, 15)]],
+    [[Span(0, 15)], []],
+]  # of each context, at each rate
+
+
 @pytest.mark.parametrize(
     ("verbatim", "first"),
     [(True, "Speaker, strong.\nWe ask"), (False, "Speaker strong.\nWe as")],
     ids=["verbatim", "any"],
 )
 def test_what_is_imitated_can_be_written(model, verbatim, first):
-    text = CONTEXTS[0]
-    kept = [[Span(4, 11), Span(text.index("strong"), text.index("k for"))], [Span(0, 15)]]
-    written = _writer(model, verbatim=verbatim).given(CONTEXTS, kept, RATES)
-    assert written.texts == [first, CONTEXTS[1]]
-    ends = written.gists[written.of_gist] == FRAME.tokenizer.eos_token_id
-    assert ends.sum() == 2
+    writer = _writer(model, verbatim=verbatim)
+    written = writer.given(CONTEXTS, KEPT, RATES)
+    assert written.owners.tolist() == [0, 0, 1, 1]
+    assert written.texts[0] == first
+    assert written.texts[2:] == [CONTEXTS[1], ""]
+    end = FRAME.tokenizer.eos_token_id
+    for at, text in enumerate(written.texts):
+        own = written.gists[at][written.of_gist[at]].tolist()
+        assert own[-1:] == [end]
+        assert end not in own[:-1]
+        assert FRAME.tokenizer.decode(own[:-1]).strip() == text
     chosen = next_log_probs(model, written).gather(-1, written.gists[..., None]).squeeze(-1)
     assert (chosen[written.of_gist] > -1e4).all()
+
+
+def test_gists_of_several_rates_behind_one_context_are_asked_for_as_each_alone_is(model):
+    writer = _writer(model, verbatim=True)
+    written = writer.given(CONTEXTS, KEPT, [0.05, 1.0])  # "5%" and "100%" differ in length
+    found = next_log_probs(model, written)
+    rows = list(zip(written.owners.tolist(), [0.05, 1.0] * 2, written.gists, written.of_gist, strict=True))
+    for at, (owner, rate, gist, of_gist) in enumerate(rows):
+        [prompt] = writer.prompts([CONTEXTS[owner]], [rate])
+        own = gist[of_gist]
+        logits = model(input_ids=torch.cat([torch.tensor(prompt), own])[None]).logits[0, len(prompt) - 1 : -1]
+        allowed = written.allowed[at][of_gist]
+        expected = torch.log_softmax(logits.masked_fill(~allowed, -1e9), dim=-1)
+        assert torch.allclose(found[at][of_gist], expected, atol=1e-4)

@@ -74,15 +74,15 @@ def imitate(
 
 
 def gists_loss(
-    writer: Writer, keep: Callable[[Sequence[str], float], Sequence[Sequence[Span]]], rates: Sequence[float]
+    writer: Writer,
+    keep: Callable[[Sequence[str], Sequence[float]], Sequence[Sequence[Sequence[Span]]]],
+    rates: Sequence[float],
 ) -> Loss:
-    """Cross-entropy on the words that ``keep`` chooses of the contexts, each at a rate that hangs on its length."""
+    """Cross-entropy on the words that ``keep`` chooses: of each context the gists of all rates, behind one reading."""
 
     def loss(episodes: Sequence[Episode]) -> Tensor:
         contexts = [e.context for e in episodes]
-        asked = [rates[len(context) % len(rates)] for context in contexts]
-        kept = [keep([context], rate)[0] for context, rate in zip(contexts, asked, strict=True)]
-        written = writer.given(contexts, kept, asked)
+        written = writer.given(contexts, keep(contexts, rates), rates)
         chosen = writer(written).gather(-1, written.gists[..., None]).squeeze(-1)
         return -masked_mean(chosen, written.of_gist).mean()
 

@@ -112,11 +112,11 @@ class SelectiveObjective:
 
     def best(self, contexts: Sequence[str], rate: float) -> list[str]:
         """As ``Objective.best``: the words of the highest scores that fit together."""
-        return [render(c, spans) for c, spans in zip(contexts, self.kept(contexts, rate), strict=True)]
+        return [render(c, spans) for c, [spans] in zip(contexts, self.kept(contexts, (rate,)), strict=True)]
 
     @torch.no_grad()
-    def kept(self, contexts: Sequence[str], rate: float, around: int = 0) -> list[list[Span]]:
-        """The words of ``best``, in their order.
+    def kept(self, contexts: Sequence[str], rates: Sequence[float], around: int = 0) -> list[list[list[Span]]]:
+        """Of each context, at each rate, the words of ``best`` in their order.
 
         With ``around``, each word by the mean score of itself and so many on either side: stretches, that read better.
         """
@@ -124,10 +124,15 @@ class SelectiveObjective:
         tokens = self._tokens(contexts, scores.units)
         found = []
         for context, units, s, t in zip(contexts, scores.units, scores.split(), tokens, strict=True):
-            room = int(rate * len(self.frame.ids(context)))
-            chosen = _fitting(_smoothed(s.cpu().numpy(), around), t.cpu().numpy(), room)
-            found.append(fitted(context, units, chosen, room, lambda text: len(self.frame.ids(text))))
+            whole, worth = len(self.frame.ids(context)), _smoothed(s.cpu().numpy(), around)
+            sizes = t.cpu().numpy()
+            rooms = [int(rate * whole) for rate in rates]
+            chosen = [(_fitting(worth, sizes, room), room) for room in rooms]
+            found.append([fitted(context, units, own, room, self._size) for own, room in chosen])
         return found
+
+    def _size(self, text: str) -> int:
+        return len(self.frame.ids(text))
 
     @torch.no_grad()
     def sampled_rate(self, contexts: Sequence[str], asked: float, rngs: Sequence[np.random.Generator]) -> float:

@@ -37,7 +37,7 @@ INSTRUCTION = "Write down, as briefly as you can, what one must know of this tex
 BEHIND = "\n\nBriefly, in {percent} % of its length:"
 ASKED = f"{GIST}{{percent}}%"
 _AROUND = 1  # words on either side whose scores count too in the gists that a writer imitates: it copies stretches best
-_QUICKER = 5  # a writer that imitates may learn so much faster than one that is rewarded
+_IMITATION_RATE = 1.5e-3  # far above what a rewarded writer bears
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +100,7 @@ def cotrain_generative(run: TextRun, settings: CotrainSettings, out: Path, name:
     def objective(cast: _Cast) -> Objective:
         keep, writer = _selective(run, cast.frame, settings), _writer(run, cast.frame)
         keep.policy.to(next(writer.parameters()).device)
-        quick = _QUICKER * settings.policy_rate
-        found = optimizers(writer, matrices=4 * quick, rest=quick, weight_decay=0.0)
+        found = optimizers(writer, matrices=4 * _IMITATION_RATE, rest=_IMITATION_RATE, weight_decay=0.0)
         loss = gists_loss(writer, partial(keep.kept, around=_AROUND), settings.rates)
         imitate(writer, found, loss, cast.draw, run.imitation_steps, settings.micro, out)
         return GenerativeObjective(writer, settings.rates)

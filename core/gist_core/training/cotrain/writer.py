@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -23,8 +23,9 @@ class Written:
     """N gists of B contexts: ``texts``, and what was written to the end token.
 
     ``prompts``, ``read`` (B, P): ids, and True where they are real; ``owners`` (N,) whose prompt each gist stands
-    behind; ``gists`` (N, T) ids; ``of_gist`` (N, T) True where a token is the gist's own or the end behind it;
-    ``allowed`` (N, T, V), None where every token was.
+    behind; ``gists``, ``real`` (N, T) likewise, with what asks for a gist before it where one prompt has gists of
+    several rates; ``of_gist`` (N, T) True where a token is the gist's own or the end behind it; ``allowed`` (N, T, V),
+    None where every token was.
     """
 
     texts: list[str]
@@ -32,6 +33,7 @@ class Written:
     read: Tensor
     owners: Tensor
     gists: Tensor
+    real: Tensor
     of_gist: Tensor
     allowed: Tensor | None = None
 
@@ -62,10 +64,8 @@ class Writer(nn.Module):
 
     def prompts(self, contexts: Sequence[str], rates: Sequence[float]) -> list[list[int]]:
         """Token ids of what the model reads before it writes a gist of each rate."""
-        before = self._control(self.before)
-        behind = {rate: self._control(percented(self.after, rate)) for rate in set(rates)}
-        rows = zip(self.frame.many(contexts), rates, strict=True)
-        return [[*self._begin, *before, *ids, *behind[rate]] for ids, rate in rows]
+        behind = {rate: self._asking(rate) for rate in set(rates)}
+        return [[*row, *behind[rate]] for row, rate in zip(self._opened(contexts), rates, strict=True)]
 
     @torch.no_grad()
     def write(self, contexts: Sequence[str], rates: Sequence[float], most: int, samples: int = 0) -> Written:
@@ -98,27 +98,41 @@ class Writer(nn.Module):
         before_end = (new == self.end).long().cumsum(dim=1)
         of_gist = (before_end - (new == self.end).long()) == 0  # up to the first end token, with it
         texts = self._texts([row[kept] for row, kept in zip(new, of_gist, strict=True)])
-        return Written(texts, ids, mask, owners, new, of_gist, _allowed(sources, new))
+        return Written(texts, ids, mask, owners, new, of_gist, of_gist, _allowed(sources, new))
 
-    def given(self, contexts: Sequence[str], kept: Sequence[Sequence[Span]], rates: Sequence[float]) -> Written:
-        """Gists of kept spans that are to be imitated, in the form of what was written."""
-        ids, mask = _left_padded(self.prompts(contexts, rates), self.end, self._device)
-        pairs = list(zip(contexts, kept, strict=True))
-        if self.verbatim:
-            own = [self._copied(context, spans) for context, spans in pairs]
-        else:
-            own = self.frame.many([render(context, spans) for context, spans in pairs])
-        new = torch.full((len(own), max(map(len, own)) + 1), self.end)
-        of_gist = torch.arange(new.shape[1])[None] <= torch.tensor([len(row) for row in own])[:, None]
-        for at, row in enumerate(own):
-            new[at, : len(row)] = torch.tensor(row, dtype=torch.long)
-        owners, new, of_gist = (t.to(self._device) for t in (torch.arange(len(own)), new, of_gist))
-        allowed = _allowed(self._sources(zip(self.frame.many(contexts), map(len, own), strict=True)), new)
-        return Written(self._texts(own), ids, mask, owners, new, of_gist, allowed)
+    def given(
+        self, contexts: Sequence[str], kept: Sequence[Sequence[Sequence[Span]]], rates: Sequence[float]
+    ) -> Written:
+        """Gists that are to be imitated, in the form of what was written: of each context one of each rate.
+
+        ``kept``: of each context, of each rate the spans. Context by context, so that all its gists stand behind it.
+        """
+        ids, mask = _left_padded(self._opened(contexts), self.end, self._device)
+        owners = torch.arange(len(contexts), device=self._device).repeat_interleave(len(rates))
+        own = [row for context, some in zip(contexts, kept, strict=True) for row in self._own(context, some)]
+        gists, of_gist = self._ended(own)
+        rows = self.frame.many(contexts)
+        sources = self._sources((rows[i], len(row)) for i, row in zip(owners.tolist(), own, strict=True))
+        written = Written(self._texts(own), ids, mask, owners, gists, of_gist, of_gist, _allowed(sources, gists))
+        return _asked(written, [self._asking(rate) for rate in rates] * len(contexts))
 
     def forward(self, written: Written) -> Tensor:
         """(N, T, V) log-probabilities in float32 of every token at each place of the gists."""
         return next_log_probs(self.lm, written)
+
+    def _own(self, context: str, kept: Sequence[Sequence[Span]]) -> list[list[int]]:
+        """The ids of a gist of each of the kept."""
+        if self.verbatim:
+            return [self._copied(context, spans) for spans in kept]
+        return self.frame.many([render(context, spans) for spans in kept])
+
+    def _ended(self, rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+        """(N, T) ids with the end behind each, and True where they are real."""
+        ids = torch.full((len(rows), max(map(len, rows)) + 1), self.end)
+        for at, row in enumerate(rows):
+            ids[at, : len(row)] = torch.tensor(list(row), dtype=torch.long)
+        real = torch.arange(ids.shape[1])[None] <= torch.tensor([len(row) for row in rows])[:, None]
+        return ids.to(self._device), real.to(self._device)
 
     def _copied(self, context: str, spans: Sequence[Span]) -> list[int]:
         """The ids of C less those of words outside the spans; a word that is partly kept is whole."""
@@ -134,6 +148,14 @@ class Writer(nn.Module):
     def _texts(self, rows: Sequence[Any]) -> list[str]:
         texts = self.frame.tokenizer.batch_decode(rows, skip_special_tokens=True, clean_up_tokenization_spaces=False)
         return [text.strip() for text in texts]
+
+    def _opened(self, contexts: Sequence[str]) -> list[list[int]]:
+        """Ids of what stands before the place where a gist is asked for."""
+        opening = [*self._begin, *self._control(self.before)]
+        return [[*opening, *ids] for ids in self.frame.many(contexts)]
+
+    def _asking(self, rate: float) -> list[int]:
+        return self._control(percented(self.after, rate))
 
     def _control(self, text: str) -> list[int]:
         found: list[int] = self.frame.tokenizer(text, add_special_tokens=False)["input_ids"]
@@ -159,6 +181,28 @@ def _allowed(sources: Sources | None, gists: Tensor) -> Tensor | None:
     return None if sources is None else sources.along(gists)
 
 
+def _asked(written: Written, asking: Sequence[Sequence[int]]) -> Written:
+    """The same gists, each behind the ids that ask for it."""
+    real, of_gist = (_moved(mask, asking) for mask in (written.real, written.of_gist))
+    gists = _moved(written.gists, asking)
+    allowed = None if written.allowed is None else _moved(written.allowed, asking)
+    for at, row in enumerate(asking):
+        gists[at, : len(row)] = torch.tensor(list(row), device=gists.device)
+        real[at, : len(row)] = True
+        if allowed is not None:
+            allowed[at, : len(row)] = True
+    return replace(written, gists=gists, real=real, of_gist=of_gist, allowed=allowed)
+
+
+def _moved(rows: Tensor, before: Sequence[Sequence[int]]) -> Tensor:
+    """(N, T, ...) rows with so many zeros before each, and behind the shorter ones."""
+    longest = max(map(len, before))
+    found = rows.new_zeros(len(rows), rows.shape[1] + longest, *rows.shape[2:])
+    for at, own in enumerate(before):
+        found[at, len(own) : len(own) + rows.shape[1]] = rows[at]
+    return found
+
+
 def next_log_probs(lm: Any, written: Written) -> Tensor:
     """(N, T, V) log-probabilities of every token at each place of the gists, by any model that reads the same ids.
 
@@ -171,7 +215,7 @@ def next_log_probs(lm: Any, written: Written) -> Tensor:
         first = written.read.sum(dim=1)[written.owners, None]
         rest = lm(
             input_ids=written.gists[:, :-1],
-            attention_mask=torch.cat([written.read[written.owners], written.of_gist[:, :-1]], dim=1).long(),
+            attention_mask=torch.cat([written.read[written.owners], written.real[:, :-1]], dim=1).long(),
             position_ids=first + torch.arange(written.gists.shape[1] - 1, device=first.device),
             cache=cache,
         ).logits
