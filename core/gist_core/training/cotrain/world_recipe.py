@@ -151,8 +151,7 @@ def run_world(run: WorldRun, out: Path, lm: Path) -> dict[str, Any]:
     readers = {"selective": generator}
     result: dict[str, Any] = {"seed": run.seed, "asked": _asked(policy, run.fixed(_TEST_SEED, run.tested))}
     if run.writer_steps:
-        first = copy.deepcopy(teacher).requires_grad_(True)  # noqa: FBT003 - torch's own signature
-        writer = Writer(first, frame, "", GIST, run.sizes.context, verbatim=True)
+        writer = Writer(copy.deepcopy(teacher).requires_grad_(True), frame, "", GIST, run.sizes.context)  # noqa: FBT003 - torch's own signature
         found = optimizers(writer, matrices=8e-3, rest=2e-3, weight_decay=0.0)
         loss = gists_loss(writer, policy.kept, RATES[1:2])
         imitate(writer, found, loss, run.draw, run.imitation_steps, run.batch, out / "generative")
