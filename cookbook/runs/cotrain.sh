@@ -4,7 +4,7 @@
 #     sh cookbook/runs/cotrain.sh DATA OUT
 #
 # DATA holds text (lm_*.jsonl.xz, or any .txt, .md, .rst, .jsonl); needs the extra "train". On two CPU cores: an hour for the language
-# model and another for the selective policy, 35 minutes for the generative one, 12 for the table. A run that was stopped goes on.
+# model, another for the selective policy and one for the generative one, 25 minutes for the table. A run that was stopped goes on.
 set -eu
 cd "$(dirname "$0")/../.."
 gist=.venv/bin/gist
@@ -16,4 +16,4 @@ sizes="--context 512 --local 32 --future 64"
     --start "$2/selective/checkpoint" --generator "$2/selective/generator" \
     --imitation-steps 900 --warm-steps 0 --steps 60 --batch 8 --micro 8 --policy-rate 3e-5
 "$gist" train measure-gists --data "$1" --model "$2/lm/checkpoint" $sizes --run "$2/selective" --run "$2/generative" \
-    --episodes 150 --out "$2/measured"
+    --episodes 300 --out "$2/measured"
