@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import DynamicCache, LogitsProcessorList
 
@@ -65,7 +66,8 @@ class Writer(nn.Module):
     def prompts(self, contexts: Sequence[str], rates: Sequence[float]) -> list[list[int]]:
         """Token ids of what the model reads before it writes a gist of each rate."""
         behind = {rate: self._asking(rate) for rate in set(rates)}
-        return [[*row, *behind[rate]] for row, rate in zip(self._opened(contexts), rates, strict=True)]
+        opened = self._opened(self.frame.many(contexts))
+        return [[*row, *behind[rate]] for row, rate in zip(opened, rates, strict=True)]
 
     @torch.no_grad()
     def write(self, contexts: Sequence[str], rates: Sequence[float], most: int, samples: int = 0) -> Written:
@@ -107,11 +109,11 @@ class Writer(nn.Module):
 
         ``kept``: of each context, of each rate the spans. Context by context, so that all its gists stand behind it.
         """
-        ids, mask = _left_padded(self._opened(contexts), self.end, self._device)
+        rows = self.frame.many(contexts)
+        ids, mask = _left_padded(self._opened(rows), self.end, self._device)
         owners = torch.arange(len(contexts), device=self._device).repeat_interleave(len(rates))
         own = [row for context, some in zip(contexts, kept, strict=True) for row in self._own(context, some)]
         gists, of_gist = self._ended(own)
-        rows = self.frame.many(contexts)
         sources = self._sources((rows[i], len(row)) for i, row in zip(owners.tolist(), own, strict=True))
         written = Written(self._texts(own), ids, mask, owners, gists, of_gist, of_gist, _allowed(sources, gists))
         return _asked(written, [self._asking(rate) for rate in rates] * len(contexts))
@@ -123,7 +125,7 @@ class Writer(nn.Module):
     def _own(self, context: str, kept: Sequence[Sequence[Span]]) -> list[list[int]]:
         """The ids of a gist of each of the kept."""
         if self.verbatim:
-            return [self._copied(context, spans) for spans in kept]
+            return self._copied(context, kept)
         return self.frame.many([render(context, spans) for spans in kept])
 
     def _ended(self, rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
@@ -134,25 +136,20 @@ class Writer(nn.Module):
         real = torch.arange(ids.shape[1])[None] <= torch.tensor([len(row) for row in rows])[:, None]
         return ids.to(self._device), real.to(self._device)
 
-    def _copied(self, context: str, spans: Sequence[Span]) -> list[int]:
-        """The ids of C less those of words outside the spans; a word that is partly kept is whole."""
+    def _copied(self, context: str, kept: Sequence[Sequence[Span]]) -> list[list[int]]:
+        """For each of the kept the ids of C less those of words outside; a word that is partly kept is whole."""
         ids, at = np.array(self.frame.ids(context)), self.frame.starts(context)
-        first = np.array([span.start for span in spans] or [len(context)])
-        last = np.array([span.end for span in spans] or [len(context)])
-        near = np.searchsorted(first, at, side="right") - 1
-        inside = (near >= 0) & (at < last[near])
         word = np.cumsum(self._starts.of(ids.tolist()).numpy())
-        found: list[int] = ids[np.isin(word, word[inside])].tolist()
-        return found
+        return [ids[np.isin(word, word[_inside(at, spans)])].tolist() for spans in kept]
 
     def _texts(self, rows: Sequence[Any]) -> list[str]:
         texts = self.frame.tokenizer.batch_decode(rows, skip_special_tokens=True, clean_up_tokenization_spaces=False)
         return [text.strip() for text in texts]
 
-    def _opened(self, contexts: Sequence[str]) -> list[list[int]]:
-        """Ids of what stands before the place where a gist is asked for."""
+    def _opened(self, rows: Sequence[Sequence[int]]) -> list[list[int]]:
+        """The ids of contexts behind what stands before them."""
         opening = [*self._begin, *self._control(self.before)]
-        return [[*opening, *ids] for ids in self.frame.many(contexts)]
+        return [[*opening, *ids] for ids in rows]
 
     def _asking(self, rate: float) -> list[int]:
         return self._control(percented(self.after, rate))
@@ -175,6 +172,15 @@ class Writer(nn.Module):
     @property
     def _device(self) -> torch.device:
         return next(self.parameters()).device
+
+
+def _inside(at: NDArray[np.int64], spans: Sequence[Span]) -> NDArray[np.bool_]:
+    """(N,) places in a text -> True where one of the spans, which are in the text's order, holds it."""
+    if not spans:
+        return np.zeros(len(at), dtype=np.bool_)
+    near = np.searchsorted([span.start for span in spans], at, side="right") - 1
+    found: NDArray[np.bool_] = (near >= 0) & (at < np.array([span.end for span in spans])[near])
+    return found
 
 
 def _allowed(sources: Sources | None, gists: Tensor) -> Tensor | None:
