@@ -185,6 +185,15 @@ def test_the_best_gist_holds_to_its_rate(tmp_path, contexts, rate):
         assert all(word in words for word in gist.split())  # in the order of the text
 
 
+def test_words_that_were_counted_before_count_the_same(tmp_path, contexts):
+    frame = Frame(speech_tokenizer(), "\n\n")
+    policy = SelectivePolicy(word_parts(load_parts(save_tiny(tmp_path / "tiny"))), whole=False)
+    objective = SelectiveObjective(policy, frame, GroupCredit())
+    first = objective.kept(contexts, (0.1, 0.3))
+    assert objective.kept(contexts[:3], (0.1, 0.3)) == first[:3]
+    assert SelectiveObjective(policy, frame, GroupCredit()).kept(contexts[:3], (0.1, 0.3)) == first[:3]
+
+
 @pytest.mark.parametrize("room", [0, 1, 7, 40])
 def test_controls_hold_to_their_room(contexts, room):
     frame = Frame(speech_tokenizer(), "\n\n")

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gist_core.errors import InvalidInputError
+from gist_core.training.cotrain import episodes
 from gist_core.training.cotrain.episodes import Episode, EpisodeSizes, cut_episodes
 from gist_core.training.cotrain.scoring import Frame
 from gist_core.training.lm.bpe import GIST
@@ -85,6 +86,13 @@ def test_the_seed_fixes_order_and_offsets():
     assert other != first
     assert {e.context for e in other} != {e.context for e in first}
     assert [_place(texts[0], e) for e in first] != sorted(_place(texts[0], e) for e in first)
+
+
+def test_how_many_texts_are_tokenised_at_once_changes_nothing(monkeypatch):
+    texts = [p.read_text(encoding="utf-8") for p in sorted(SPEECHES.glob("*.txt"))[:3]] + ["", "short"]
+    usual = _cut(*texts)
+    monkeypatch.setattr(episodes, "_BATCH", 2)
+    assert _cut(*texts) == usual
 
 
 def test_a_text_without_blanks_has_no_word_to_end_at():

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,8 @@ from gist_core.errors import InvalidInputError
 from gist_core.records import Split
 from gist_core.training.lm.corpus import read_corpus
 from gist_core.training.lm.windows import drawn
+
+_BATCH = 256  # texts that are tokenised at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +86,7 @@ def cut_episodes(
     """
     rng = np.random.default_rng(seed)
     found: list[Episode] = []
-    for text in texts:
-        found_ids = tokenizer(text, add_special_tokens=False, split_special_tokens=True, return_offsets_mapping=True)
-        spans = found_ids["offset_mapping"]
+    for text, spans in _tokenised(texts, tokenizer):
         room = len(spans) - sizes.total
         at = int(rng.integers(0, min(room, sizes.total) + 1)) if room >= 0 else 0
         while at + sizes.total <= len(spans):
@@ -94,6 +95,14 @@ def cut_episodes(
             at += sizes.total
     order = rng.permutation(len(found))
     return [found[i] for i in order if found[i].context]
+
+
+def _tokenised(texts: Iterable[str], tokenizer: PreTrainedTokenizerBase) -> Iterator[tuple[str, list[tuple[int, int]]]]:
+    """Each text with where its tokens begin and end; many are read at once, which uses every core."""
+    left = iter(texts)
+    while batch := list(islice(left, _BATCH)):
+        read = tokenizer(batch, add_special_tokens=False, split_special_tokens=True, return_offsets_mapping=True)
+        yield from zip(batch, read["offset_mapping"], strict=True)
 
 
 def _episode(text: str, begin: int, middle: int, last: int, end: int) -> Episode:

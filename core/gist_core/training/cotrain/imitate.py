@@ -5,6 +5,7 @@ Both are cross-entropies; ``saliency.py`` has the encoder's.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -50,6 +51,7 @@ def imitate(
     learner.to(accelerator.device)
     trained = [p for p in learner.parameters() if p.requires_grad]
     parts = {"learner": learner, **{f"optimizer_{i}": optimizer for i, optimizer in enumerate(found)}}
+    began = time.monotonic()
     for step in range(resume_state(out / "imitation.pt", parts), steps):
         scale_rates(found, trapezoid(step, steps, 0.05, 0.5))
         value = 0.0
@@ -65,7 +67,7 @@ def imitate(
         for optimizer in found:
             optimizer.step()
             optimizer.zero_grad()
-        row = {"step": step + 1} | average_numbers(accelerator, {"loss": value})
+        row = {"step": step + 1, "seconds": time.monotonic() - began} | average_numbers(accelerator, {"loss": value})
         if not accelerator.is_main_process:
             continue
         append_row(out / "imitation.jsonl", row)

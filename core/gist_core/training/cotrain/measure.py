@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from gist_core.facts import FactKind, value_texts
 from gist_core.intervals import bootstrap_interval
@@ -23,6 +24,7 @@ from gist_core.training.cotrain.scoring import Frame, future_log_probs
 from gist_core.training.rewards import gain, kl, log_likelihood
 from gist_core.training.state import append_row
 
+_TOGETHER = 8  # texts that are read at once
 LOCAL, FULL = "local window alone", "full context"
 
 
@@ -60,11 +62,7 @@ def _rows(
     frame, size = readers.frame, len(readers.frame.ids(episode.context))
     asked = [(name, rate, make(episode.context, int(rate * size))) for name, make in gisters.items() for rate in rates]
     texts = [(LOCAL, 0.0, ""), (FULL, 1.0, episode.context), *asked]
-    judge = start_judge(readers.teacher, readers.generator, frame, [episode])
-    batch = frame.batch([t for _, _, t in texts], [episode] * len(texts)).to(judge.teacher.device)
-    log_probs = future_log_probs(readers.generator, batch)
-    divergence = kl(judge.teacher.expand(len(texts), -1, -1), log_probs, batch.real)
-    likelihood = log_likelihood(log_probs, batch.target, batch.real)
+    divergence, likelihood = _read(readers, episode, [t for _, _, t in texts])
     gained = gain(likelihood, likelihood[0])
     found = values(episode.context)
     for i, (name, rate, text) in enumerate(texts):
@@ -77,6 +75,19 @@ def _rows(
             "values": len(found),
             "values_kept": sum(stands(v, text) for v in found),
         }
+
+
+def _read(readers: Readers, episode: Episode, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
+    """(N,) KLs from the teacher and log-likelihoods of F behind each text; those of like length are read together."""
+    judge = start_judge(readers.teacher, readers.generator, readers.frame, [episode])
+    divergence, likelihood = torch.zeros(2, len(texts))
+    order = np.argsort([len(ids) for ids in readers.frame.many(texts)], kind="stable")
+    for some in np.array_split(order, -(-len(texts) // _TOGETHER)):
+        batch = readers.frame.batch([texts[i] for i in some], [episode] * len(some)).to(judge.teacher.device)
+        log_probs = future_log_probs(readers.generator, batch)
+        divergence[some] = kl(judge.teacher.expand(len(some), -1, -1), log_probs, batch.real).cpu()
+        likelihood[some] = log_likelihood(log_probs, batch.target, batch.real).cpu()
+    return divergence, likelihood
 
 
 def values(text: str) -> set[str]:

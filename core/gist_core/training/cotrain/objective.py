@@ -87,6 +87,7 @@ class SelectiveObjective:
         self._policy, self.frame, self.credit = policy, frame, credit
         self.fragment_price = fragment_price
         self.prices: dict[float, float] = {}
+        self._word_sizes: dict[str, int] = {}
 
     @property
     def policy(self) -> SelectivePolicy:
@@ -172,7 +173,9 @@ class SelectiveObjective:
         """How many of the generator's tokens each unit has, with the space before it."""
         device = self.policy.model.side.device
         words = [f" {c[u.start : u.end]}" for c, own in zip(contexts, units, strict=True) for u in own]
-        sizes = torch.tensor([len(ids) for ids in self.frame.many(words)], dtype=torch.float32, device=device)
+        new = list(set(words) - self._word_sizes.keys())
+        self._word_sizes |= {word: len(ids) for word, ids in zip(new, self.frame.many(new), strict=True)}
+        sizes = torch.tensor([self._word_sizes[word] for word in words], dtype=torch.float32, device=device)
         return list(torch.split(sizes, [len(own) for own in units]))
 
 

@@ -66,7 +66,7 @@ class TextRun:
     lora: bool = False
     imitation_steps: int = 200
     verbatim: bool = False
-    held: int = 32
+    held: int = 96
 
 
 def cotrain_selective(run: TextRun, settings: CotrainSettings, out: Path, name: str, version: str) -> Path:
