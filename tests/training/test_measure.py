@@ -14,8 +14,9 @@ from gist_core.training.cotrain.scoring import Frame
 from tests.helpers.tiny_causal import speech_tokenizer, tiny_causal
 
 FRAME = Frame(speech_tokenizer(), "\n\n")
+TEACHER = tiny_causal("llama", len(speech_tokenizer())).eval()
 EPISODES = [
-    Episode("We choose to go to the moon in this decade, not because it is easy.", "The cost", " is high."),
+    Episode("We chose in 1961 to go to the moon, not because it costs 5.2 billion.", "The cost", " is high."),
     Episode("Peace is a process, a way of solving problems.\nIt is not a dream.", "So let us", " persevere."),
 ]
 
@@ -23,9 +24,6 @@ EPISODES = [
 def _rows(out, generator):
     makers = {"head": head(FRAME), "tail": tail(FRAME)}
     return measure_gists(Readers(TEACHER, generator, FRAME), makers, EPISODES, (0.2, 0.5), out)
-
-
-TEACHER = tiny_causal("llama", len(speech_tokenizer())).eval()
 
 
 @pytest.mark.parametrize("together", [1, 3, 100])
@@ -44,7 +42,9 @@ def test_what_is_read_together_changes_no_number(tmp_path, monkeypatch, together
 
 
 def test_the_whole_context_read_by_the_teacher_itself_costs_nothing(tmp_path):
-    for row in _rows(tmp_path / "rows.jsonl", TEACHER):
+    rows = _rows(tmp_path / "rows.jsonl", TEACHER)
+    assert rows[0]["values"] >= 2
+    for row in rows:
         if row["system"] == FULL:
             assert row["kl"] == pytest.approx(0.0, abs=1e-5)
             assert row["values_kept"] == row["values"]

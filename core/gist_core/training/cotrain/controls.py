@@ -18,7 +18,7 @@ from gist_core.compressor import TextCompressor
 from gist_core.passage import Passage, Span, render
 from gist_core.segment import segments
 from gist_core.selective.signals import units_of
-from gist_core.training.cotrain.gists import fitted, unit_means
+from gist_core.training.cotrain.gists import WordSizes, fitted, unit_means
 from gist_core.training.cotrain.scoring import Frame
 
 Gister = Callable[[str, int], str]
@@ -27,10 +27,11 @@ Gister = Callable[[str, int], str]
 
 def in_order(frame: Frame, order: Callable[[str, Sequence[Span]], Iterable[int]]) -> Gister:
     """A gist of the words that ``order`` names first, as far as they fit; what it does not name stays out."""
+    word_sizes = WordSizes(frame)
 
     def gist(context: str, room: int) -> str:
         units = [s.span for s in units_of(context, "word")]
-        sizes = [len(ids) for ids in frame.many([f" {context[u.start : u.end]}" for u in units])]
+        sizes = word_sizes.of(context, units)
         chosen: list[int] = []
         left = room
         for i in order(context, units):

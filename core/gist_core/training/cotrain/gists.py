@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gist_core.passage import Span, render
+from gist_core.training.cotrain.scoring import Frame
 
 Mask = NDArray[np.bool_]
 _LOWEST, _HIGHEST = 0.03, 0.6  # rates of random gists; drawn evenly on a logarithmic scale
@@ -31,6 +32,21 @@ def fitted(
     while kept and count(render(context, [units[i] for i in chosen[:kept]])) > room:
         kept -= 1
     return [units[i] for i in sorted(chosen[:kept])]
+
+
+class WordSizes:
+    """How many of a frame's tokens words have, each with the space before it; what was counted once is remembered."""
+
+    def __init__(self, frame: Frame) -> None:
+        self._frame = frame
+        self._known: dict[str, int] = {}
+
+    def of(self, context: str, units: Sequence[Span]) -> list[int]:
+        """The sizes of a context's units."""
+        words = [f" {context[u.start : u.end]}" for u in units]
+        new = list(set(words) - self._known.keys())
+        self._known |= {word: len(ids) for word, ids in zip(new, self._frame.many(new), strict=True)}
+        return [self._known[word] for word in words]
 
 
 def unit_means(units: Sequence[Span], starts: NDArray[np.int64], values: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -62,14 +62,15 @@ def _rows(
     frame, size = readers.frame, len(readers.frame.ids(episode.context))
     asked = [(name, rate, make(episode.context, int(rate * size))) for name, make in gisters.items() for rate in rates]
     texts = [(LOCAL, 0.0, ""), (FULL, 1.0, episode.context), *asked]
-    divergence, likelihood = _read(readers, episode, [t for _, _, t in texts])
+    sizes = [len(ids) for ids in frame.many([text for _, _, text in texts])]
+    divergence, likelihood = _read(readers, episode, [text for _, _, text in texts], sizes)
     gained = gain(likelihood, likelihood[0])
     found = values(episode.context)
     for i, (name, rate, text) in enumerate(texts):
         yield {
             "system": name,
             "rate": rate,
-            "share": len(frame.ids(text)) / max(1, size),
+            "share": sizes[i] / max(1, size),
             "kl": float(divergence[i]),
             "gain": float(gained[i]),
             "values": len(found),
@@ -77,11 +78,11 @@ def _rows(
         }
 
 
-def _read(readers: Readers, episode: Episode, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
-    """(N,) KLs from the teacher and log-likelihoods of F behind each text; those of like length are read together."""
+def _read(readers: Readers, episode: Episode, texts: Sequence[str], sizes: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """(N,) KLs from the teacher and log-likelihoods of F behind each text; those of like size are read together."""
     judge = start_judge(readers.teacher, readers.generator, readers.frame, [episode])
     divergence, likelihood = torch.zeros(2, len(texts))
-    order = np.argsort([len(ids) for ids in readers.frame.many(texts)], kind="stable")
+    order = np.argsort(sizes, kind="stable")
     for some in np.array_split(order, -(-len(texts) // _TOGETHER)):
         batch = readers.frame.batch([texts[i] for i in some], [episode] * len(some)).to(judge.teacher.device)
         log_probs = future_log_probs(readers.generator, batch)

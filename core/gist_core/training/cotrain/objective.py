@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from gist_core.passage import Span, render
 from gist_core.training.cotrain.credit import Drawn, GroupCredit, chances
 from gist_core.training.cotrain.episodes import Episode
-from gist_core.training.cotrain.gists import fitted, gist_text
+from gist_core.training.cotrain.gists import WordSizes, fitted, gist_text
 from gist_core.training.cotrain.judge import Judge
 from gist_core.training.cotrain.policy import SelectivePolicy, UnitScores
 from gist_core.training.cotrain.scoring import Frame
@@ -87,7 +87,7 @@ class SelectiveObjective:
         self._policy, self.frame, self.credit = policy, frame, credit
         self.fragment_price = fragment_price
         self.prices: dict[float, float] = {}
-        self._word_sizes: dict[str, int] = {}
+        self._word_sizes = WordSizes(frame)
 
     @property
     def policy(self) -> SelectivePolicy:
@@ -172,11 +172,8 @@ class SelectiveObjective:
     def _tokens(self, contexts: Sequence[str], units: Sequence[Sequence[Span]]) -> list[Tensor]:
         """How many of the generator's tokens each unit has, with the space before it."""
         device = self.policy.model.side.device
-        words = [f" {c[u.start : u.end]}" for c, own in zip(contexts, units, strict=True) for u in own]
-        new = list(set(words) - self._word_sizes.keys())
-        self._word_sizes |= {word: len(ids) for word, ids in zip(new, self.frame.many(new), strict=True)}
-        sizes = torch.tensor([self._word_sizes[word] for word in words], dtype=torch.float32, device=device)
-        return list(torch.split(sizes, [len(own) for own in units]))
+        sizes = [self._word_sizes.of(c, own) for c, own in zip(contexts, units, strict=True)]
+        return [torch.tensor(own, dtype=torch.float32, device=device) for own in sizes]
 
 
 def settle_prices(objective: SelectiveObjective, contexts: Sequence[Sequence[str]], rates: Sequence[float]) -> None:

@@ -65,9 +65,7 @@ class Writer(nn.Module):
 
     def prompts(self, contexts: Sequence[str], rates: Sequence[float]) -> list[list[int]]:
         """Token ids of what the model reads before it writes a gist of each rate."""
-        behind = {rate: self._asking(rate) for rate in set(rates)}
-        opened = self._opened(self.frame.many(contexts))
-        return [[*row, *behind[rate]] for row, rate in zip(opened, rates, strict=True)]
+        return self._prompts(self.frame.many(contexts), rates)
 
     @torch.no_grad()
     def write(self, contexts: Sequence[str], rates: Sequence[float], most: int, samples: int = 0) -> Written:
@@ -75,12 +73,12 @@ class Writer(nn.Module):
 
         A verbatim one has as many tokens as the rate allows.
         """
-        ids, mask = _left_padded(self.prompts(contexts, rates), self.end, self._device)
+        rows = self.frame.many(contexts)
+        ids, mask = _left_padded(self._prompts(rows, rates), self.end, self._device)
         owners = torch.arange(len(contexts), device=ids.device).repeat_interleave(max(1, samples))
         was, _ = self.lm.training, self.lm.eval()
         cache, _ = _read(self.lm, ids[:, :-1], mask[:, :-1])
         cache.reorder_cache(owners)
-        rows = self.frame.many(contexts)
         sources = self._sources((rows[i], int(rates[i] * len(rows[i]))) for i in owners.tolist())
         out = self.lm.generate(
             input_ids=ids[owners],
@@ -112,7 +110,7 @@ class Writer(nn.Module):
         rows = self.frame.many(contexts)
         ids, mask = _left_padded(self._opened(rows), self.end, self._device)
         owners = torch.arange(len(contexts), device=self._device).repeat_interleave(len(rates))
-        own = [row for context, some in zip(contexts, kept, strict=True) for row in self._own(context, some)]
+        own = [own for c, row, some in zip(contexts, rows, kept, strict=True) for own in self._own(c, row, some)]
         gists, of_gist = self._ended(own)
         sources = self._sources((rows[i], len(row)) for i, row in zip(owners.tolist(), own, strict=True))
         written = Written(self._texts(own), ids, mask, owners, gists, of_gist, of_gist, _allowed(sources, gists))
@@ -122,10 +120,10 @@ class Writer(nn.Module):
         """(N, T, V) log-probabilities in float32 of every token at each place of the gists."""
         return next_log_probs(self.lm, written)
 
-    def _own(self, context: str, kept: Sequence[Sequence[Span]]) -> list[list[int]]:
-        """The ids of a gist of each of the kept."""
+    def _own(self, context: str, row: Sequence[int], kept: Sequence[Sequence[Span]]) -> list[list[int]]:
+        """The ids of a gist of each of the kept; ``row`` are the context's."""
         if self.verbatim:
-            return self._copied(context, kept)
+            return self._copied(context, row, kept)
         return self.frame.many([render(context, spans) for spans in kept])
 
     def _ended(self, rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
@@ -136,15 +134,20 @@ class Writer(nn.Module):
         real = torch.arange(ids.shape[1])[None] <= torch.tensor([len(row) for row in rows])[:, None]
         return ids.to(self._device), real.to(self._device)
 
-    def _copied(self, context: str, kept: Sequence[Sequence[Span]]) -> list[list[int]]:
+    def _copied(self, context: str, row: Sequence[int], kept: Sequence[Sequence[Span]]) -> list[list[int]]:
         """For each of the kept the ids of C less those of words outside; a word that is partly kept is whole."""
-        ids, at = np.array(self.frame.ids(context)), self.frame.starts(context)
-        word = np.cumsum(self._starts.of(ids.tolist()).numpy())
+        ids, at = np.array(row), self.frame.starts(context)
+        word = np.cumsum(self._starts.of(row).numpy())
         return [ids[np.isin(word, word[_inside(at, spans)])].tolist() for spans in kept]
 
     def _texts(self, rows: Sequence[Any]) -> list[str]:
         texts = self.frame.tokenizer.batch_decode(rows, skip_special_tokens=True, clean_up_tokenization_spaces=False)
         return [text.strip() for text in texts]
+
+    def _prompts(self, rows: Sequence[Sequence[int]], rates: Sequence[float]) -> list[list[int]]:
+        """As ``prompts``, of contexts' ids."""
+        behind = {rate: self._asking(rate) for rate in set(rates)}
+        return [[*row, *behind[rate]] for row, rate in zip(self._opened(rows), rates, strict=True)]
 
     def _opened(self, rows: Sequence[Sequence[int]]) -> list[list[int]]:
         """The ids of contexts behind what stands before them."""
