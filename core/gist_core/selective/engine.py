@@ -54,9 +54,10 @@ def load_parts(folder: Path) -> Parts:
     """Read a checkpoint from a folder.
 
     Raises:
-        CheckpointError: It is missing, damaged, or its tensors do not fit its config.
+        CheckpointError: It is missing, damaged, of another kind, or its tensors do not fit its config.
     """
     manifest = read_manifest(folder)
+    manifest.require(KIND)
     tensors = read_tensors(folder)
     settings = dict(manifest.config)
     ratings = _ratings(tensors, settings.pop("length_exponent"), settings.pop("calibration", {}))

@@ -30,7 +30,7 @@ class Int8Linear:
         self._weight = torch.ops.onednn.qlinear_prepack(whole, None)
         self._scale = scale
         self._zeros = torch.zeros(len(scale), dtype=torch.int32)
-        self._bias = bias.float()
+        self._bias = bias.detach().float()
 
     def __call__(self, x: Tensor) -> Tensor:
         """(N, I) -> (N, O), both float32."""
@@ -40,7 +40,7 @@ class Int8Linear:
         sums = torch.ops.onednn.qlinear_pointwise(
             whole, 1.0, _ZERO, self._weight, self._scale, self._zeros, None, 1.0, 0, torch.float32, "none", [], ""
         )
-        return torch.addcmul(self._bias, sums, scale)
+        return torch.addcmul(self._bias, sums, scale, out=sums)
 
 
 def fast_linear(weight: Tensor, bias: Tensor) -> Linear:
