@@ -40,6 +40,17 @@ class Manifest:
         """Name and version, as results carry it."""
         return f"{self.name}@{self.version}"
 
+    def require(self, kind: str) -> None:
+        """Raise unless it is of this kind.
+
+        Raises:
+            CheckpointError: It is of another.
+        """
+        if self.kind != kind:
+            raise CheckpointError(
+                f"The checkpoint {self.name!r} is of kind {self.kind!r}.", hint=f"Name one of kind {kind!r} here."
+            )
+
 
 def read_manifest(folder: Path) -> Manifest:
     """The manifest of a checkpoint; cheap, reads no weights.

@@ -169,6 +169,32 @@ def test_a_finished_run_is_gone_on_with_and_left_as_it_is(trained, given):
     assert (out / "checkpoint/model.safetensors").read_bytes() == weights
 
 
+def test_a_writer_goes_on_from_what_an_earlier_run_left(trained, given, tmp_path):
+    before = trained("generative", "llama") / "checkpoint"
+    command = _run("generative", "llama", causal=given.causal, data=given.data, start=before, out=tmp_path)
+    more = ["--steps", 1, "--warm-steps", 0, "--rate", 0.3, "--frozen-generator", "--policy-rate", 0]
+    result = _gist(*command, *more)
+    assert result.exit_code == 0, result.stderr
+    old, new = (load_generative(folder) for folder in (before, tmp_path / "checkpoint"))
+    assert new.config.rates == [0.05, 0.1, 0.2, 0.3]
+    assert new.config.verbatim and new.config.after == old.config.after
+    weights = new.model.state_dict()
+    assert all(torch.equal(weights[name], tensor) for name, tensor in old.model.state_dict().items())
+    assert not (tmp_path / "imitation.jsonl").exists()
+
+
+@pytest.mark.parametrize(
+    ("policy", "family", "hint"),
+    [("selective", "llama", "of kind 'selective'"), ("generative", "qwen2", "it was trained with")],
+)
+def test_a_writer_that_cannot_go_on_is_named_with_a_hint(trained, given, tmp_path, policy, family, hint):
+    start = trained("generative", "llama") / "checkpoint"
+    result = _gist(*_run(policy, family, causal=given.causal, data=given.data, start=start, out=tmp_path))
+    assert result.exit_code == 2, result.stderr
+    assert hint in " ".join(result.stderr.split())
+    assert not (tmp_path / "checkpoint").exists()
+
+
 def test_measured_beside_every_control(trained, given, tmp_path):
     runs = [trained("selective", "llama"), trained("generative", "llama")]
     named = [x for run in runs for x in ("--run", run)]

@@ -31,7 +31,9 @@ def cotrain(
     ] = Policy.SELECTIVE,
     start: Annotated[
         Path | None,
-        typer.Option(help="Selective checkpoint that a selective policy starts from and a generative one imitates."),
+        typer.Option(
+            help="Checkpoint that the policy starts from; a generative one imitates a selective one. Default: embedded."
+        ),
     ] = None,
     generator: Annotated[
         str | None, typer.Option(help="Where the generator starts, as an earlier run left it. Default: the model.")

@@ -59,9 +59,10 @@ def load_parts(folder: Path) -> Parts:
     """Read a checkpoint from a folder.
 
     Raises:
-        CheckpointError: It is missing, damaged, or its parts do not fit together.
+        CheckpointError: It is missing, damaged, of another kind, or its parts do not fit together.
     """
     manifest = read_manifest(folder)
+    manifest.require(KIND)
     tensors = read_tensors(folder)
     try:
         settings = dict(manifest.config)

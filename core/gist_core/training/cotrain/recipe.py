@@ -12,7 +12,9 @@ from typing import Any
 import torch
 from accelerate import PartialState
 
-from gist_core.errors import InvalidInputError
+from gist_core.checkpoint import read_manifest
+from gist_core.errors import CheckpointError, InvalidInputError
+from gist_core.generative import engine as generative
 from gist_core.selective.engine import Parts, load_parts
 from gist_core.selective.model import FRAME, SelectiveModel
 from gist_core.training.cotrain.credit import GroupCredit
@@ -49,7 +51,8 @@ class TextRun:
         base: Folder or hub id of the causal LM that is teacher, generator and, if generative, policy at the start.
         generator: Folder or hub id of the generator's first weights, if not the base's: what a run left in
             ``generator/`` can read gists already.
-        start: Folder of the selective checkpoint that a selective policy starts from and a generative one imitates.
+        start: Folder of the checkpoint that the policy starts from. A generative policy imitates a selective start, and
+            goes on from a generative one without imitation.
         sizes: Tokens of C, L and F.
         lora: Train adapters instead of whole models.
         imitation_steps: Of the policy's warm start: a selective one imitates where the teacher looks, a generative one
@@ -92,12 +95,17 @@ def cotrain_selective(run: TextRun, settings: CotrainSettings, out: Path, name: 
 def cotrain_generative(run: TextRun, settings: CotrainSettings, out: Path, name: str, version: str) -> Path:
     """Co-train a causal LM that writes gists, after it has imitated the start; returns the checkpoint's folder.
 
+    A start that writes itself goes on from where it is, with its own frame, and knows its own rates still.
+
     Raises:
-        CheckpointError, InvalidInputError: As ``cotrain_selective``.
+        CheckpointError, InvalidInputError: As ``cotrain_selective``; or the start has another vocabulary than the base.
     """
-    settings = replace(settings, anneal=0.0)  # the imitation leaves the policy at the asked rates
+    settings = replace(settings, anneal=0.0)  # imitation, or an earlier run, leaves the policy at the asked rates
+    goes_on = read_manifest(run.start).kind == generative.KIND
 
     def objective(cast: _Cast) -> Objective:
+        if goes_on:
+            return _going_on(run, settings, cast.frame)
         keep, writer = _selective(run, cast.frame, settings), _writer(run, cast.frame)
         keep.policy.to(next(writer.parameters()).device)
         found = optimizers(writer, matrices=4 * _IMITATION_RATE, rest=_IMITATION_RATE, weight_decay=0.0)
@@ -167,6 +175,20 @@ def _writer(run: TextRun, frame: Frame) -> Writer:
     lm = with_lora(base) if run.lora else base.float()
     before, after = ("", ASKED) if knows else (INSTRUCTION, BEHIND)
     return Writer(lm, frame, before, after, run.sizes.context, verbatim=run.verbatim)
+
+
+def _going_on(run: TextRun, settings: CotrainSettings, frame: Frame) -> GenerativeObjective:
+    """The writer of a checkpoint; what it leaves behind says that it knows the rates of then and of now."""
+    parts = generative.load_parts(run.start)
+    if parts.tokenizer.get_vocab() != frame.tokenizer.get_vocab():
+        raise CheckpointError(
+            f"The start {run.start.name!r} has another vocabulary than the model {run.base!r}.",
+            hint="Name the model that it was trained with.",
+        )
+    lm, config = with_lora(parts.model) if run.lora else parts.model, parts.config
+    verbatim = config.verbatim or run.verbatim
+    writer = Writer(lm, frame, config.before, config.after, config.context_tokens, verbatim=verbatim)
+    return GenerativeObjective(writer, sorted({*config.rates, *settings.rates}))
 
 
 def _finish(players: Players, run: TextRun, settings: CotrainSettings, out: Path, name: str, version: str) -> None:
