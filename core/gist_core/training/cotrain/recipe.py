@@ -95,7 +95,7 @@ def cotrain_selective(run: TextRun, settings: CotrainSettings, out: Path, name: 
 def cotrain_generative(run: TextRun, settings: CotrainSettings, out: Path, name: str, version: str) -> Path:
     """Co-train a causal LM that writes gists, after it has imitated the start; returns the checkpoint's folder.
 
-    A start that writes itself goes on from where it is, with its own frame, and knows its own rates still.
+    A start that is generative itself is gone on with, in the frame and beside the rates that it was trained in.
 
     Raises:
         CheckpointError, InvalidInputError: As ``cotrain_selective``; or the start has another vocabulary than the base.
