@@ -75,6 +75,24 @@ def test_packed_and_padded_windows_give_the_same(monkeypatch):
         assert torch.allclose(getattr(one, name), getattr(other, name), atol=1e-5), name
 
 
+@pytest.mark.parametrize("integers", [False, pytest.param(True, marks=needs_int8)])
+def test_layers_that_work_in_place_leave_what_they_read(monkeypatch, integers):
+    monkeypatch.setattr(int8, "int8_works", lambda: integers)
+    network, windows = PackedNetwork(tiny_model()), _windows([12, 5])
+    with torch.inference_mode():
+        queries = [network.query([2, 9, 3])] * 2
+        shared, _ = network.read(windows)
+        remembered = [queries[0].hidden, queries[0].embedding, shared]
+        before = [tensor.clone() for tensor in remembered]
+        first = network.score(queries, windows)
+        kept = first.keep.clone()
+        layer = network._embedding[0]
+        assert torch.equal(layer(shared, [12, 5]), layer(shared, [12, 5]))
+        assert torch.equal(network.score(queries, windows).keep, kept)
+    assert torch.equal(first.keep, kept)
+    assert all(torch.equal(tensor, copy) for tensor, copy in zip(remembered, before, strict=True))
+
+
 class _Counting(PackedNetwork):
     def __init__(self) -> None:
         super().__init__(tiny_model())
