@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 
 import numpy as np
@@ -26,7 +27,7 @@ from gist_core.training.batches import make_batch
 from gist_core.training.examples import ANSWER, EVIDENCE, ExampleBuilder, joined
 from gist_core.training.export import export_selective
 from gist_core.training.fusion import Rated, calibrate
-from gist_core.training.losses import ranking_loss, token_loss, unit_loss, unit_targets
+from gist_core.training.losses import answer_loss, ranking_loss, token_loss, unit_loss, unit_targets
 from gist_core.training.selective import SelectiveRecipe
 from tests.helpers.facts import fact, write_facts
 from tests.helpers.tiny import save_tiny, tiny_tokenizer
@@ -226,6 +227,66 @@ def test_calibrating_a_checkpoint_leaves_its_weights_and_its_choice(data, tmp_pa
     assert compressor.model_id == "tiny@2"
     assert load_parts(folder).ratings["query"].calibration == found
     assert [r.kept for r in after] == [r.kept for r in before]
+
+
+def _titled(number: int) -> dict:
+    record = fact(number)
+    for document in record["documents"]:
+        document["title"] = f"cat {document['id']}"
+    return record
+
+
+@pytest.mark.parametrize(
+    ("record", "share", "headed"), [(_titled(1003), 1, True), (_titled(1003), 0, False), (fact(1003), 1, False)]
+)
+def test_windows_are_learned_below_titles_that_differ(record, share, headed):
+    builder = ExampleBuilder(tiny_tokenizer(), 64, 32, random.Random(0), title_tokens=1, unanswerable=0.0, titled=share)
+    example = builder.build(record)
+    batch = make_batch([example], Special(2, 3, 0))
+    [chunk] = batch.chunks
+    assert {len(w.source.cut.titles.texts) > 1 for w in example.windows} == {headed}
+    framing = (chunk.mask & ~chunk.real).sum(dim=1)  # [CLS] and [SEP]; with a title its tokens and one more [SEP]
+    assert set(framing.tolist()) == ({4} if headed else {2})
+    assert int(chunk.real.sum()) == len(chunk.labels) == sum(len(w.labels) for w in example.windows)
+
+
+def test_a_question_over_one_text_gets_one_window_of_another():
+    builder = ExampleBuilder(tiny_tokenizer(), 64, 32, random.Random(0), unanswerable=0.0, query_free=0.0)
+    builder.build(fact(1003))
+    record = fact(1004)
+    record["documents"] = record["documents"][1:2]
+    windows = builder.build(record).windows
+    assert [w.relevant for w in windows] == [1.0, 0.0]
+
+
+def test_the_answer_is_told_from_the_rest_of_its_sentence():
+    answer = torch.tensor([False, True, True, False])
+    known, group = torch.tensor([True] * 4), torch.zeros(4, dtype=torch.long)
+
+    def loss(*logits: float) -> float:
+        return float(answer_loss(torch.tensor(logits), answer, known, group, 1))
+
+    assert loss(0, 0, 0, 0) == pytest.approx(math.log(3))  # against two others each
+    assert loss(0, 9, 9, 0) < loss(0, 9, 0, 0) < loss(0, 0, 0, 0) < loss(9, 0, 0, 0)
+    nothing = answer_loss(torch.zeros(4), torch.zeros(4, dtype=torch.bool), known, group, 1)
+    assert float(nothing) == 0.0
+    assert float(
+        answer_loss(torch.tensor([9.0, 0, 0, 0]), answer, known & (torch.arange(4) > 0), group, 1)
+    ) == pytest.approx(math.log(2))
+
+
+def test_a_run_that_goes_on_leaves_calls_without_a_question_as_they_are(data, tmp_path):
+    folder = save_tiny(tmp_path / "tiny")
+    start = ["train", "selective", "--data", data, "--start", folder, "--steps", "3", "--version", "2"]
+    result = CliRunner().invoke(app, [str(a) for a in (*start, "--out", tmp_path / "run")])
+    assert result.exit_code == 0, result.output
+    rows = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert rows[0]["free"] == 0.0  # nothing has changed yet
+    before, after = load_parts(folder), load_parts(tmp_path / "run" / "checkpoint")
+    free, asked = before.ratings["free"], before.ratings["query"]
+    assert np.array_equal(free.fusion.linear, after.ratings["free"].fusion.linear)
+    assert free.length_exponent == after.ratings["free"].length_exponent
+    assert not np.array_equal(asked.fusion.linear, after.ratings["query"].fusion.linear)
 
 
 def test_half_of_the_negatives_are_the_hardest():

@@ -9,7 +9,7 @@ import typer
 
 from gist_core.cli import train_cotrain, train_language
 from gist_core.cli.console import clear_errors
-from gist_core.selective.fusion import Mode
+from gist_core.selective.fusion import Mode, Rating
 
 app = typer.Typer(no_args_is_help=True, help="Train a compressor, or a model to measure with.")
 app.command("lm")(train_language.lm)
@@ -38,7 +38,10 @@ def selective(
     name: Annotated[str, typer.Option(help="Name of the checkpoint.")] = "gist-selective",
     version: Annotated[str, typer.Option(help="Version of the checkpoint.")] = "1",
 ) -> None:
-    """Fine-tune an encoder into a selective compressor. A run stopped half-way goes on where it was."""
+    """Fine-tune an encoder into a selective compressor. A run stopped half-way goes on where it was.
+
+    One that goes on from a checkpoint (--start) leaves what that keeps without a question as it is.
+    """
     from gist_core.encoders import encoder_folder
     from gist_core.selective.engine import load_parts
     from gist_core.training.export import export_selective
@@ -46,8 +49,11 @@ def selective(
     from gist_core.training.selective import SelectiveRecipe
 
     parts = load_parts(start) if start else untrained_parts(encoder_folder(encoder), seed)
-    model = train_selective(data, out, parts, SelectiveRecipe(steps=steps, seed=seed))
-    export_selective(model, parts.tokenizer, data, out, name=name, version=version, vocabulary=VOCABULARY)
+    ratings: dict[Mode, Rating] = {"free": parts.ratings["free"]} if start else {}
+    model = train_selective(data, out, parts, SelectiveRecipe(steps=steps, seed=seed), goes_on=start is not None)
+    export_selective(
+        model, parts.tokenizer, data, out, name=name, version=version, vocabulary=VOCABULARY, ratings=ratings
+    )
     typer.echo(f"Wrote {out / 'checkpoint'}", err=True)
 
 

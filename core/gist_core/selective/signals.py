@@ -96,7 +96,7 @@ def prepare(
     units = [[s.span for s in f] for f in found]
     encoded = tokenizer.encode(clean(query or ""), add_special_tokens=False)
     tell = encoded.ids and len(set(titles)) > 1
-    headed = read_titles(titles, tokenizer, _title_room(config)) if tell else None
+    headed = read_titles(titles, tokenizer, title_room(config)) if tell else None
     cut = windows(tokenize(texts, units, tokenizer), config.window_tokens, headed)
     special, ids = special_ids(tokenizer), _query_ids(encoded, config.query_tokens - 2)
     framed = (special.cls, *ids.tolist(), special.sep)
@@ -114,7 +114,7 @@ def prepare(
     return Prepared(found, cut, mode, asked, said, items, piece_unit)
 
 
-def _title_room(config: SelectiveConfig) -> int:
+def title_room(config: SelectiveConfig) -> int:
     """What the positions of the network leave beside a full window, [CLS] and two [SEP]."""
     return max(0, min(TITLE_TOKENS, config.max_positions - config.window_tokens - 3))
 

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from gist_core.metadata import title_of
 from gist_core.records import Record, Split, document_split
 from gist_core.segment import segments
-from gist_core.selective.windows import Windows, clean, tokenize, windows
+from gist_core.selective.windows import Windows, clean, read_titles, tokenize, windows
 
 OUTSIDE, EVIDENCE, ANSWER, IGNORED = 0.0, 0.5, 1.0, -1.0
 _LABEL_KINDS = {"sentence", "turn", "span"}
@@ -60,15 +61,28 @@ class Example:
 
 @dataclass(slots=True)
 class ExampleBuilder:
-    """Builds examples and keeps every tokenised source, since questions share documents."""
+    """Builds examples and keeps every tokenised source, since questions share documents.
+
+    Args:
+        tokenizer: Of the encoder.
+        window_tokens, query_tokens, title_tokens: Longest window, query and title.
+        rng: Source of every choice.
+        windows_per_example: At most; a question with few windows of its own gets one of another text beside them.
+        unanswerable: Share of the questions whose evidence is left out.
+        query_free: Share of the examples without their question.
+        titled: Share of the questions whose documents are read below their titles, where those differ.
+        excluded: No text of these sides is read, but for the evidence of a record that is asked for.
+    """
 
     tokenizer: Tokenizer
     window_tokens: int
     query_tokens: int
     rng: random.Random
+    title_tokens: int = 0
     windows_per_example: int = 6
     unanswerable: float = 0.1
     query_free: float = 0.12
+    titled: float = 0.5
     excluded: frozenset[Split] = frozenset({"validation", "test"})
     _sources: dict[tuple[str, ...], Source] = field(default_factory=dict)
     _pool: list[Source] = field(default_factory=list)
@@ -90,7 +104,7 @@ class ExampleBuilder:
         chosen = self.rng.sample(positive, min(len(positive), self.windows_per_example // 2))
         room = self.windows_per_example - len(chosen) - 1
         chosen += self._negatives(record, negative, room)
-        while self._pool and len(chosen) < self.windows_per_example:
+        while self._pool and len(chosen) < min(self.windows_per_example, len(candidates) + 1):
             chosen.append(self._foreign())
         query = [] if positive and self.rng.random() < self.query_free else self._query(record["query"])
         return Example(query, chosen)
@@ -109,19 +123,23 @@ class ExampleBuilder:
 
     def _sources_of(self, record: Record) -> Iterable[tuple[Source, list[Record]]]:
         documents = record["documents"]
+        titles = [title_of(d) for d in documents]
+        headed = len(set(titles)) > 1 and self.rng.random() < self.titled
         groups = [documents] if documents[0].get("role") else [[d] for d in documents]
-        return [(self._source(group), group) for group in groups]
+        return [(self._source(g, titles[i] if headed else ""), g) for i, g in enumerate(groups)]
 
-    def _source(self, documents: Sequence[Record]) -> Source:
+    def _source(self, documents: Sequence[Record], title: str) -> Source:
         texts = tuple(d["text"] for d in documents)
-        if texts not in self._sources:
+        key = (title, *texts)
+        if key not in self._sources:
             units = [[s.span for s in segments(t)] for t in texts]
-            cut = windows(tokenize(texts, units, self.tokenizer), self.window_tokens)
+            headed = read_titles([title] * len(texts), self.tokenizer, self.title_tokens)
+            cut = windows(tokenize(texts, units, self.tokenizer), self.window_tokens, headed)
             source = Source(cut, document_split(documents[0]) not in self.excluded)
-            self._sources[texts] = source
+            self._sources[key] = source
             if source.allowed and len(cut):
                 self._pool.append(source)
-        return self._sources[texts]
+        return self._sources[key]
 
     def _label(self, source: Source, record: Record, documents: list[Record]) -> list[LabelledWindow]:
         tokens, place = source.cut.tokens, {d["id"]: i for i, d in enumerate(documents)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -45,28 +45,36 @@ CASES: dict[Mode, dict[str, int]] = {
 
 
 def export_selective(
-    model: SelectiveModel, tokenizer: Tokenizer, data: Path, out: Path, *, name: str, version: str, vocabulary: int
+    model: SelectiveModel,
+    tokenizer: Tokenizer,
+    data: Path,
+    out: Path,
+    *,
+    name: str,
+    version: str,
+    vocabulary: int,
+    ratings: Mapping[Mode, Rating] | None = None,
 ) -> None:
     """Write ``out/checkpoint`` in int8 and, to measure what that costs, ``out/full-precision``.
 
-    The fusion is fitted to the int8 weights.
+    The fusions are fitted to the int8 weights, but for those given as ``ratings``, which stay as they are.
     """
     trimmed, smaller = trim_vocabulary(model, tokenizer, _texts(data), vocabulary)
     parts = Parts(trimmed, smaller, {mode: Rating(untrained()) for mode in MODES})
     with tempfile.TemporaryDirectory() as temporary:
         draft = Path(temporary) / "draft"
         save_parts(draft, parts, name, version, int8=True)
-        fitted = fit(draft, data)
+        fitted = fit(draft, data, ratings or {})
     learned = replace(fitted, model=parts.model)
     save_parts(out / "checkpoint", learned, name, version, int8=True)
     save_parts(out / "full-precision", learned, name, f"{version}-fp32", int8=False)
 
 
-def fit(folder: Path, data: Path) -> Parts:
-    """The parts of a checkpoint with every rating learned anew on the validation split."""
+def fit(folder: Path, data: Path, ratings: Mapping[Mode, Rating]) -> Parts:
+    """The parts of a checkpoint with every rating that is not given learned anew on the validation split."""
     parts = load_parts(folder)
     engine = start_engine(parts, "auto")
-    return replace(parts, ratings={mode: _fit_rating(engine, data, mode) for mode in MODES})
+    return replace(parts, ratings={mode: ratings.get(mode) or _fit_rating(engine, data, mode) for mode in MODES})
 
 
 def refit(folder: Path, data: Path, mode: Mode, version: str) -> Rating:

@@ -60,3 +60,26 @@ def ranking_loss(scores: Tensor, targets: Tensor, group: Tensor, groups: int) ->
     if not bool(answerable.any()):
         return scores.sum() * 0.0
     return -(good[answerable] / mass[answerable]).log().mean()
+
+
+def answer_loss(logits: Tensor, answer: Tensor, known: Tensor, group: Tensor, groups: int) -> Tensor:
+    """Where words must be chosen, those of the answer: -log of the share of a token of the answer in the softmax over
+
+    it and all tokens of the question that are none; the mean over an answer's tokens, then over the questions.
+
+    Args:
+        logits: (N,) keep logits.
+        answer: (N,) bool, tokens of the answer.
+        known: (N,) bool, tokens that count.
+        group: (N,) int64, the question of each token, below ``groups``.
+        groups: Number of questions; those without an answer count nothing.
+    """
+    values = logits.float().clamp(-20, 20)
+    others = values.new_zeros(groups).index_add(0, group, values.exp() * (known & ~answer))
+    wanted = answer & known
+    number = values.new_zeros(groups).index_add(0, group, wanted.float())
+    if not bool(wanted.any()):
+        return logits.sum() * 0.0
+    each = torch.log1p(others[group[wanted]] * (-values[wanted]).exp())
+    total = values.new_zeros(groups).index_add(0, group[wanted], each)
+    return (total[number > 0] / number[number > 0]).mean()

@@ -1,8 +1,8 @@
 """The mix of question-answering sets the shipped selective model is trained on.
 
-Only sets whose licence lets weights be shipped; how many questions of each is a choice: sets with many
-documents a question count most, since the budget is shared over documents; single paragraphs and other
-languages are there for breadth. ``hotpotqa_train100`` is left whole for evaluation.
+Only sets whose licence lets weights be shipped; how many questions of each is a choice: a question over many
+documents is read with six windows, one over a paragraph with two, so half of what is read is of many documents;
+other languages are there for breadth. ``hotpotqa_train100`` is left whole for evaluation.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from gist_core.training.examples import Example, ExampleBuilder, joined
 SELECTIVE_MIX: dict[str, int] = {
     "nq20_even": 3_000,
     "nolicence_squadshifts_new_wiki_10doc": 2_600,
-    "nolicence_squadshifts_new_wiki": 1_500,
-    "nolicence_squadshifts_reddit": 1_600,
-    "nolicence_squadshifts_amazon_reviews": 1_200,
-    "fairytaleqa": 3_200,
-    "covidqa": 1_800,
-    "policyqa": 1_200,
-    "qed_dev": 600,
-    "qmsum_train": 1_900,
-    "friendsqa": 900,
-    "xquad": 900,
-    "jaquad": 500,
-    "cmrc2018": 500,
-    "squad_it_test": 400,
+    "nolicence_squadshifts_new_wiki": 3_000,
+    "nolicence_squadshifts_reddit": 3_500,
+    "nolicence_squadshifts_amazon_reviews": 3_500,
+    "fairytaleqa": 2_600,
+    "covidqa": 1_600,
+    "policyqa": 3_000,
+    "qed_dev": 1_000,
+    "qmsum_train": 1_500,
+    "friendsqa": 2_400,
+    "xquad": 700,
+    "jaquad": 300,
+    "cmrc2018": 300,
+    "squad_it_test": 300,
 }
 
 

@@ -56,6 +56,24 @@ def read_batch(model: SelectiveModel, frozen: Network, batch: TrainingBatch) -> 
     )
 
 
+def change(model: SelectiveModel, before: SelectiveModel, frozen: Network, batch: TrainingBatch) -> Tensor:
+    """Mean squared difference to what ``before`` said of a step: of its keep logits, and of its relevance."""
+    place = model.side.device
+    query_mask = batch.query_mask.to(place)
+    queries, _ = _frozen(frozen, batch.query_ids, batch.query_mask)
+    keep, relevance = [], []
+    for chunk in batch.chunks:
+        mask, question, real = chunk.mask.to(place), chunk.question.to(place), chunk.real.to(place)
+        shared, _ = _frozen(frozen, chunk.ids, chunk.mask)
+        arguments = (queries[question], query_mask[question], shared, mask)
+        now = model.interact(*arguments)
+        with torch.no_grad():
+            then = before.interact(*arguments)
+        keep.append((now[0] - then[0])[real].float())
+        relevance.append((now[1] - then[1]).float())
+    return torch.cat(keep).square().mean() + torch.cat(relevance).square().mean()
+
+
 @torch.no_grad()
 def _frozen(network: Network, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     """(B, L, H) after the shared layers and of the embedding branch, zeros where there is no token."""

@@ -14,12 +14,20 @@ from gist_core.selective.engine import Parts
 from gist_core.selective.fusion import MODES, Rating, untrained
 from gist_core.selective.hub import from_pretrained_encoder
 from gist_core.selective.model import SelectiveModel
-from gist_core.selective.signals import special_ids
+from gist_core.selective.signals import special_ids, title_room
 from gist_core.training.examples import ExampleBuilder
 from gist_core.training.mix import SELECTIVE_MIX, build_examples
 from gist_core.training.selective import SelectiveRecipe, sampler, train
 
-VALIDATION_MIX = {"nq20_even": 64, "covidqa": 48, "fairytaleqa": 48, "qmsum_train": 32}
+VALIDATION_MIX = {
+    "nq20_even": 64,
+    "covidqa": 48,
+    "fairytaleqa": 48,
+    "qmsum_train": 32,
+    "nolicence_squadshifts_reddit": 64,
+    "policyqa": 64,
+    "friendsqa": 64,
+}
 
 
 def untrained_parts(encoder: Path, seed: int) -> Parts:
@@ -37,7 +45,9 @@ def untrained_parts(encoder: Path, seed: int) -> Parts:
     return Parts(model, tokenizer, {mode: Rating(untrained()) for mode in MODES})
 
 
-def train_selective(data: Path, out: Path, start: Parts, recipe: SelectiveRecipe) -> SelectiveModel:
+def train_selective(
+    data: Path, out: Path, start: Parts, recipe: SelectiveRecipe, *, goes_on: bool = False
+) -> SelectiveModel:
     """Build examples of the train split, fine-tune, return the model in full precision.
 
     Args:
@@ -45,12 +55,20 @@ def train_selective(data: Path, out: Path, start: Parts, recipe: SelectiveRecipe
         out: Folder for log and resumable state.
         start: What to go on from; trained in place.
         recipe: Settings; ``steps`` of 0 means once through the mix.
+        goes_on: ``start`` is trained already; what it says without a question is left as it is.
     """
     model, tokenizer = start.model, start.tokenizer
 
     def builder(seed: str, excluded: set[Split]) -> ExampleBuilder:
         rng, config = random.Random(f"{recipe.seed}-{seed}"), model.config
-        return ExampleBuilder(tokenizer, config.window_tokens, config.query_tokens, rng, excluded=frozenset(excluded))
+        return ExampleBuilder(
+            tokenizer,
+            config.window_tokens,
+            config.query_tokens,
+            rng,
+            title_tokens=title_room(config),
+            excluded=frozenset(excluded),
+        )
 
     pools = build_examples(data, builder("train", {"validation", "test"}), "train", SELECTIVE_MIX)
     held = build_examples(data, builder("validation", {"test"}), "validation", VALIDATION_MIX)
@@ -59,4 +77,5 @@ def train_selective(data: Path, out: Path, start: Parts, recipe: SelectiveRecipe
     special = special_ids(tokenizer)
     draw = sampler(pools, recipe.seed, recipe.examples_per_step)
     fusions = {"query": start.ratings["query"].fusion, "free": start.ratings["free"].fusion}
-    return train(model, draw, [e for pool in held.values() for e in pool], special, recipe, out, fusions)
+    examples = [e for pool in held.values() for e in pool]
+    return train(model, draw, examples, special, recipe, out, fusions, goes_on=goes_on)

@@ -2,11 +2,13 @@
 
 Left out on purpose: data-parallel training (the whole run takes about an hour on two CPU cores) and early
 stopping (the shipped checkpoint is the last one; the log shows validation loss throughout). The shared
-layers and the embedding branch stay frozen, so the cosines stay those of the pretrained encoder.
+layers and the embedding branch stay frozen, so the cosines stay those of the pretrained encoder. A run that goes on
+from a checkpoint leaves what that says of calls without a question as it is: the branch is shared with them.
 """
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 import random
@@ -26,10 +28,10 @@ from gist_core.selective.network import Network, start_network
 from gist_core.selective.pooling import pool_logits
 from gist_core.selective.signals import Special
 from gist_core.training.batches import TrainingBatch, make_batch
-from gist_core.training.examples import Example
-from gist_core.training.losses import ranking_loss, token_loss, unit_loss, unit_targets
+from gist_core.training.examples import ANSWER, Example
+from gist_core.training.losses import answer_loss, ranking_loss, token_loss, unit_loss, unit_targets
 from gist_core.training.precision import mixed_precision
-from gist_core.training.reading import mixture, read_batch
+from gist_core.training.reading import change, mixture, read_batch
 from gist_core.training.state import resume_state, save_state
 
 TRAINED = ("interaction_branch", "side", "keep_head", "relevance_head", "mixture")
@@ -40,7 +42,7 @@ class SelectiveRecipe:
     """Settings of a run; ``steps`` optimiser steps of ``examples_per_step`` questions."""
 
     steps: int = 1_500
-    examples_per_step: int = 12
+    examples_per_step: int = 16
     learning_rate: float = 1e-4
     head_learning_rate: float = 5e-4
     warmup: float = 0.06
@@ -63,20 +65,45 @@ class Trainee(nn.Module):
         self.mixture = nn.ModuleDict({mode: mixture(fusion) for mode, fusion in fusions.items()})
 
 
-def losses(trainee: Trainee, frozen: Network, batch: TrainingBatch) -> dict[str, Tensor]:
-    """Forward pass and the parts of the loss of one step, to be added up."""
+@dataclass(frozen=True, slots=True)
+class Frozen:
+    """What a run does not train: the ``network`` of the shared layers, the ``special`` ids, and, of a run that goes on
+
+    from a checkpoint, the model as it was ``before``.
+    """
+
+    network: Network
+    special: Special
+    before: SelectiveModel | None
+
+
+def losses(trainee: Trainee, frozen: Frozen, examples: Sequence[Example]) -> dict[str, Tensor]:
+    """Forward pass and the parts of the loss of one step, to be added up; at least one example has a question."""
+    if frozen.before is None:
+        return _learned(trainee, frozen.network, make_batch(examples, frozen.special))
+    asked, free = ([e for e in examples if bool(e.query) == wanted] for wanted in (True, False))
+    parts = _learned(trainee, frozen.network, make_batch(asked, frozen.special))
+    if free:
+        batch = make_batch(free, frozen.special)
+        parts["free"] = change(trainee.model, frozen.before, frozen.network, batch)
+    return parts
+
+
+def _learned(trainee: Trainee, frozen: Network, batch: TrainingBatch) -> dict[str, Tensor]:
     read = read_batch(trainee.model, frozen, batch)
     question, window = (t.to(read.keep.device) for t in (batch.unit_question, batch.unit_window))
     scores = pool_logits(read.keep, read.unit, len(question))
     targets, groups = unit_targets(read.labels, read.unit, len(question)), len(batch.query_ids)
     signals = torch.cat([scores[:, None], read.relevance[window, None], read.cosines, read.lexical], dim=1)
     asked = (batch.query_mask.sum(dim=1) > FRAME).to(question.device)[question]
+    known, token_question = read.labels >= 0, question[read.unit]
     with_query, without = (trainee.mixture[m](signals).squeeze(-1) for m in ("query", "free"))
     return {
         "mixed": ranking_loss(torch.where(asked, with_query, without), targets, question, groups),
         "rank": 0.5 * ranking_loss(scores + read.relevance[window], targets, question, groups),
         "unit": 0.5 * unit_loss(scores, targets),
         "token": 0.5 * token_loss(read.keep, read.labels),
+        "answer": 0.25 * answer_loss(read.keep, read.labels == ANSWER, known, token_question, groups),
         "relevance": 0.5 * F.binary_cross_entropy_with_logits(read.relevance, read.relevant),
     }
 
@@ -89,6 +116,8 @@ def train(
     recipe: SelectiveRecipe,
     out: Path,
     fusions: Mapping[str, Fusion],
+    *,
+    goes_on: bool,
 ) -> SelectiveModel:
     """Train in place and return the model.
 
@@ -101,6 +130,7 @@ def train(
         recipe: Settings.
         out: Folder for ``log.jsonl`` and ``state.pt``; a run found there is resumed.
         fusions: Where the mixtures start: ``query`` and ``free``.
+        goes_on: Whether what the model says without a question is to stay as it is.
     """
     out.mkdir(parents=True, exist_ok=True)
     accelerator = Accelerator(mixed_precision=mixed_precision())
@@ -108,16 +138,17 @@ def train(
     optimizer = _optimizer(trainee, recipe)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, recipe))
     trainee, optimizer = accelerator.prepare(trainee, optimizer)
-    frozen = start_network(model, accelerator.device, torch.float32)
+    before = copy.deepcopy(model).eval().to(accelerator.device) if goes_on else None
+    frozen = Frozen(start_network(model, accelerator.device, torch.float32), special, before)
     model.train()
     anchors = _Anchors(trainee)
-    held = [make_batch(validation[i : i + 16], special) for i in range(0, len(validation), 16)]
+    held = [validation[i : i + 16] for i in range(0, len(validation), 16)]
     state = {"trainee": trainee, "optimizer": optimizer, "schedule": schedule, "anchors": anchors}
     start = resume_state(out / "state.pt", state)
     began = time.monotonic()
     for step in range(start, recipe.steps):
         with accelerator.autocast():
-            parts = losses(trainee, frozen, make_batch(examples(step), special))
+            parts = losses(trainee, frozen, examples(step))
         accelerator.backward(sum(parts.values()))
         accelerator.clip_grad_norm_([p for p in trainee.parameters() if p.requires_grad], recipe.clip)
         optimizer.step()
@@ -178,12 +209,12 @@ class _Anchors:
 
 @torch.no_grad()
 def _validate(
-    accelerator: Accelerator, trainee: Trainee, frozen: Network, held: list[TrainingBatch]
+    accelerator: Accelerator, trainee: Trainee, frozen: Frozen, held: Sequence[Sequence[Example]]
 ) -> dict[str, float]:
     totals: dict[str, float] = {}
-    for batch in held:
+    for examples in held:
         with accelerator.autocast():
-            for name, value in losses(trainee, frozen, batch).items():
+            for name, value in losses(trainee, frozen, examples).items():
                 totals[name] = totals.get(name, 0.0) + float(value) / len(held)
     return {f"validation_{k}": round(v, 4) for k, v in totals.items()}
 
