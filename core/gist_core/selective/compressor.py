@@ -113,7 +113,7 @@ class SelectiveCompressor:
         return prepare([p.text for p in call.passages], call.query, parts.tokenizer, parts.model.config, titles)
 
     def _finish(self, call: _Call, prepared: Prepared, scores: Sequence[WindowScores]) -> list[Compressed]:
-        units, keep = self._rate(prepared, scores)
+        units, keep = self._rate(call.passages, prepared, scores)
         return _results(call, units, self._choose(call, prepared, units, keep), self.model_id)
 
     def allocations(
@@ -124,7 +124,7 @@ class SelectiveCompressor:
         if not calls:
             return []
         prepared = self._prepare(calls[0])
-        units, keep = self._rate(prepared, self._engine().worker.submit(prepared.items).result())
+        units, keep = self._rate(passages, prepared, self._engine().worker.submit(prepared.items).result())
         return [self._choose(call, prepared, units, keep) for call in calls]
 
     def embed(self, texts: Sequence[str]) -> Floats:
@@ -139,11 +139,17 @@ class SelectiveCompressor:
         width = parts.model.config.hidden_size
         return np.stack(engine.embedder.submit(rows).result()) if rows else np.zeros((0, width), np.float32)
 
-    def _rate(self, prepared: Prepared, scores: Sequence[WindowScores]) -> tuple[list[list[Unit]], Floats]:
+    def _rate(
+        self, passages: Sequence[Passage], prepared: Prepared, scores: Sequence[WindowScores]
+    ) -> tuple[list[list[Unit]], Floats]:
+        from gist_core.selective.antecedents import with_antecedents
         from gist_core.selective.signals import signals
 
-        found = signals(prepared, scores)
-        return _units(prepared, self._engine().parts.ratings[prepared.mode](found.units)), found.keep
+        parts, found = self._engine().parts, signals(prepared, scores)
+        logits = parts.ratings[prepared.mode](found.units)
+        if prepared.mode == "query" and parts.model.config.granularity == "sentence":
+            logits = with_antecedents([p.text for p in passages], prepared.segments, logits)
+        return _units(prepared, logits), found.keep
 
     def _choose(self, call: _Call, prepared: Prepared, units: list[list[Unit]], keep: Floats) -> Allocation:
         return allocate(
