@@ -19,7 +19,8 @@ from gist_core.cli import app
 from gist_core.errors import CheckpointError, InvalidInputError
 from gist_core.records import read_records, split_of
 from gist_core.selective.engine import load_parts
-from gist_core.selective.fusion import AS_IT_IS, MODES, Calibration
+from gist_core.selective.fusion import AS_IT_IS, MODES, Calibration, untrained
+from gist_core.selective.network import start_network
 from gist_core.selective.pooling import pool_logits
 from gist_core.selective.signals import Special
 from gist_core.training import export, recipe
@@ -28,9 +29,9 @@ from gist_core.training.examples import ANSWER, EVIDENCE, ExampleBuilder, joined
 from gist_core.training.export import export_selective
 from gist_core.training.fusion import Rated, calibrate
 from gist_core.training.losses import answer_loss, ranking_loss, token_loss, unit_loss, unit_targets
-from gist_core.training.selective import SelectiveRecipe
+from gist_core.training.selective import Frozen, SelectiveRecipe, Trainee, losses
 from tests.helpers.facts import fact, write_facts
-from tests.helpers.tiny import save_tiny, tiny_tokenizer
+from tests.helpers.tiny import save_tiny, tiny_model, tiny_tokenizer
 
 
 @pytest.fixture(scope="module")
@@ -287,6 +288,18 @@ def test_a_run_that_goes_on_leaves_calls_without_a_question_as_they_are(data, tm
     assert np.array_equal(free.fusion.linear, after.ratings["free"].fusion.linear)
     assert free.length_exponent == after.ratings["free"].length_exponent
     assert not np.array_equal(asked.fusion.linear, after.ratings["query"].fusion.linear)
+
+
+@pytest.mark.parametrize(("share", "wanted"), [(0.0, False), (1.0, True)])
+def test_a_step_may_be_all_with_or_all_without_questions(share, wanted):
+    builder = ExampleBuilder(tiny_tokenizer(), 48, 32, random.Random(0), unanswerable=0.0, query_free=share)
+    model, other = tiny_model(), tiny_model()
+    torch.nn.init.ones_(other.keep_head.bias)
+    fusions = {"query": untrained(), "free": untrained()}
+    frozen = Frozen(start_network(model, torch.device("cpu"), torch.float32), Special(2, 3, 0), other)
+    parts = losses(Trainee(model, fusions), frozen, [builder.build(fact(n)) for n in (1003, 1004)])
+    assert set(parts) == {"free"} if wanted else "free" not in parts
+    assert not wanted or float(parts["free"].detach()) > 0
 
 
 def test_half_of_the_negatives_are_the_hardest():

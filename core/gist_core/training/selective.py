@@ -78,11 +78,11 @@ class Frozen:
 
 
 def losses(trainee: Trainee, frozen: Frozen, examples: Sequence[Example]) -> dict[str, Tensor]:
-    """Forward pass and the parts of the loss of one step, to be added up; at least one example has a question."""
+    """Forward pass and the parts of the loss of one step, to be added up."""
     if frozen.before is None:
         return _learned(trainee, frozen.network, make_batch(examples, frozen.special))
     asked, free = ([e for e in examples if bool(e.query) == wanted] for wanted in (True, False))
-    parts = _learned(trainee, frozen.network, make_batch(asked, frozen.special))
+    parts = _learned(trainee, frozen.network, make_batch(asked, frozen.special)) if asked else {}
     if free:
         batch = make_batch(free, frozen.special)
         parts["free"] = change(trainee.model, frozen.before, frozen.network, batch)
