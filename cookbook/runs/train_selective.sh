@@ -7,7 +7,7 @@
 # checkpoint to go on from: version 3.0 went on from 2.0, which stands in core/gist_core/weights/selective of commit 5491284. Without
 # one the first command makes it; what a call without a question keeps is then query_free.sh's to teach, before the second.
 # A run that was stopped goes on where it was. Ships as core/gist_core/weights/selective: OUT/checkpoint. An hour and a half on two
-# cores with AVX-512 and bfloat16, half as much again for the first command.
+# cores with AVX-512 and bfloat16; the first command was not run since the mix changed.
 set -eu
 if [ $# -lt 3 ]; then
     gist train selective --data "$1" --out "$2/first" --steps 1000 --seed 13
