@@ -23,7 +23,7 @@ from gist_core.errors import (
 )
 from gist_core.keep import KeepItem, resolve_keep
 from gist_core.passage import Compressed, Passage, ScoredSpan, Span, Usage, hash_text, render
-from gist_core.segment import finer_spans, segments
+from gist_core.segment import segments, words
 from gist_core.tokens import token_counter
 
 OnError = Literal["truncate", "original", "raise"]
@@ -170,7 +170,7 @@ def truncate(passages: Sequence[Passage], budget: Budget, keep: Sequence[KeepIte
     ]
 
     def finer(index: int, unit: Unit) -> list[Unit]:
-        parts = finer_spans(texts[index], unit.span)
+        parts = words(texts[index], unit.span)
         return [Unit(part, -float(starts[index] + part.start), unit.requires) for part in parts]
 
     counter = token_counter(budget.tokenizer)

@@ -16,6 +16,7 @@ from gist_core.allocation import Unit, allocate
 from gist_core.budget import Budget
 from gist_core.errors import BudgetTooSmallError
 from gist_core.passage import Span, render
+from gist_core.segment import words
 from gist_core.tokens import token_counter
 
 
@@ -171,22 +172,55 @@ def test_never_silently_empty():
     assert allocate(texts, units, Budget(threshold=9.0), counter, allow_empty=True).kept == [[]]
 
 
-def test_oversized_units_are_asked_for_finer_pieces():
-    text = "the cat sat on the mat, the cat sat on a mat while the cat sat"
-    asked = []
+ADDRESS = "He drives on Sundays, she lives at 12 Harbour Street near the old pier, as they all say."
 
-    def finer(index, unit):
-        asked.append(unit.span)
-        pattern = r"[^, ][^,]*" if len(asked) == 1 else r"\S+"
-        found = re.finditer(pattern, text[unit.span.start : unit.span.end])
-        return [Unit(Span(unit.span.start + m.start(), unit.span.start + m.end()), 1.0) for m in found]
 
-    result = allocate(
-        [text], [[Unit(Span(0, len(text)), 1.0)]], Budget(tokens=4), token_counter("o200k_base"), finer=finer
-    )
-    assert asked[0] == Span(0, len(text))
-    assert len(asked) >= 2
-    assert result.tokens_out == [4]
+def words_with(text, scores):
+    """Finer: the words of a unit with these scores, 1 where none is given."""
+    return lambda _, unit: [Unit(s, scores.get(text[s.start : s.end], 1.0)) for s in words(text, unit.span)]
+
+
+def kept_words(text, units, finer, **budget):
+    kept = allocate([text], [units], Budget(**budget), token_counter("o200k_base"), finer=finer).kept[0]
+    return [text[s.start : s.end] for s in kept]
+
+
+@pytest.mark.parametrize(
+    ("scores", "kept"),
+    [
+        ({"Harbour": 5.0, "Street": 5.0}, "12 Harbour Street"),
+        ({"He": 5.0}, "He drives on"),
+        ({"say.": 5.0}, "they all say."),
+        ({}, "He drives on"),
+    ],
+)
+def test_of_a_unit_that_does_not_fit_the_best_stretch_of_words_stays(scores, kept):
+    units = [Unit(Span(0, len(ADDRESS)), 1.0)]
+    assert kept_words(ADDRESS, units, words_with(ADDRESS, scores), tokens=4) == [kept]
+
+
+def test_a_stretch_takes_what_better_units_leave():
+    text = f"Boats rot. {ADDRESS}"
+    units = [Unit(Span(0, 10), 2.0), Unit(Span(11, len(text)), 1.0)]
+    finer = words_with(text, {"Harbour": 5.0, "Street": 5.0})
+    assert kept_words(text, units, finer, tokens=9) == ["Boats rot.", "at 12 Harbour Street"]
+
+
+def test_no_stretch_goes_over_words_that_a_threshold_leaves_out():
+    units = [Unit(Span(0, len(ADDRESS)), 3.0)]
+    finer = words_with(ADDRESS, {"she": 4.0, "at": 4.0, "12": 5.0})
+    assert kept_words(ADDRESS, units, finer, tokens=9, threshold=2.0) == ["at 12"]
+
+
+def test_a_stretch_is_cut_where_whole_units_leave_a_fifth_of_the_budget_unused():
+    text = f"Boats rot and nobody cares at all. {ADDRESS}"
+    units = [Unit(Span(0, 34), 2.0), Unit(Span(35, len(text)), 1.0)]
+    finer = words_with(text, {"Harbour": 5.0, "Street": 5.0})
+    assert kept_words(text, units, finer, tokens=25) == [
+        text[:34],
+        "He drives on Sundays, she lives at 12 Harbour Street near the old",
+    ]
+    assert kept_words(text, units, finer, tokens=10) == [text[:34]]
 
 
 @pytest.mark.parametrize("scope", ["total", "each"])

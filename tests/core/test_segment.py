@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gist_core.passage import Span
-from gist_core.segment import Kind, Segment, clauses, protected_spans, segments, words
+from gist_core.segment import Kind, Segment, protected_spans, segments, words
 from gist_core.segment.cut import MAX_CHARACTERS
 from gist_core.segment.protected import MAX_PROTECTED
 
@@ -170,7 +170,6 @@ def test_indented_code_but_not_indented_prose() -> None:
 def test_blank_has_no_units(text: str) -> None:
     assert segments(text) == []
     assert words(text, Span(0, len(text))) == []
-    assert clauses(text, Span(0, len(text))) == []
 
 
 HOSTILE = [
@@ -194,7 +193,6 @@ def test_hostile(text: str) -> None:
     spans = [item.span for item in segments(text)]
     assert covers(text, spans)
     assert all(end - start <= MAX_CHARACTERS for start, end in spans)
-    assert covers(text, clauses(text, whole))
     assert covers(text, words(text, whole))
     assert all(end - start <= MAX_PROTECTED for start, end in protected_spans(text))
 
@@ -238,10 +236,8 @@ def test_any_text_is_covered(text: str) -> None:
 def test_any_part_is_covered(text: str, data: st.DataObject) -> None:
     start = data.draw(st.integers(0, len(text)))
     end = data.draw(st.integers(start, len(text)))
-    for part in (clauses, words):
-        spans = part(text, Span(start, end))
-        inner = [Span(a - start, b - start) for a, b in spans]
-        assert covers(text[start:end], inner)
+    inner = [Span(a - start, b - start) for a, b in words(text, Span(start, end))]
+    assert covers(text[start:end], inner)
 
 
 @settings(max_examples=100, deadline=None)
@@ -251,30 +247,6 @@ def test_parts_never_split_what_is_protected(text: str) -> None:
     assert all(a.end <= b.start for a, b in pairwise(protected))
     whole = Span(0, len(text))
     assert splits(words(text, whole), protected) == []
-    assert splits(clauses(text, whole), protected) == []
-
-
-def test_clauses() -> None:
-    text = (
-        "The drug, which was tested on 5,200 rats (see Fig. 3, top), is not allowed "
-        'because the "quality, as such" failed; it went on for long.'
-    )
-    assert pieces(text, clauses(text, Span(0, len(text)))) == [
-        "The drug, which was tested on 5,200 rats",
-        "(see Fig. 3, top),",
-        "is not allowed",
-        'because the "quality, as such" failed;',
-        "it went on for long.",
-    ]
-
-
-def test_clauses_chinese() -> None:
-    text = "今天天气非常好，我们一起去公园散步，然后回家吃饭。"
-    assert pieces(text, clauses(text, Span(0, len(text)))) == [
-        "今天天气非常好，",
-        "我们一起去公园散步，",
-        "然后回家吃饭。",
-    ]
 
 
 def test_words() -> None:

@@ -7,13 +7,15 @@ sizes only guide the search, because tokens merge over a join. What is left out 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gist_core.allocation.choices import Choice, Finer, Unit, rank, refine
+from gist_core.allocation.choices import rank
 from gist_core.allocation.draft import Draft, close_gaps
 from gist_core.allocation.filling import fill, keep_best, top_up
+from gist_core.allocation.refining import Finer, Refiner
 from gist_core.allocation.sizes import RememberingCounter, Sizes, sizes_for
+from gist_core.allocation.units import Unit
 from gist_core.budget import Budget
 from gist_core.errors import BudgetTooSmallError
 from gist_core.passage import Span, merge_spans, render
@@ -50,8 +52,8 @@ def allocate(
             the logarithm of the number of units.
         keep: Spans of each text that must stay; empty for none.
         allow_empty: With a threshold that nothing passes, keep nothing; else the best unit that fits is kept.
-        finer: ``finer(index, unit)`` gives the clauses of a unit that does not fit even alone, then the words of
-            a clause, with scores like units; asked for a few of the best such units.
+        finer: ``finer(index, unit)`` gives the words of a unit that does not fit even alone, with scores in logits
+            like units; asked for a few of the best such units, of which a stretch of words is kept.
         length_exponent: Units are ranked by ``score - length_exponent * ln(tokens)``.
 
     Raises:
@@ -101,7 +103,9 @@ class _Plan:
         sizes = self._sizes_once()
         _place_keep(draft, keep)
         mandatory = list(draft.kept)
-        choices = self._choices(draft, allowed, sizes, first)
+        refiner = self._refiner(texts, sizes, first)
+        ranked = rank(texts, allowed, sizes, self.exponent)
+        choices = refiner.refine(ranked, draft.slack)
         keep_best(draft, choices, sizes)
         fill(draft, choices, sizes)
         _complete(draft, units)
@@ -109,8 +113,10 @@ class _Plan:
         if draft.is_empty:
             keep_best(draft, choices, sizes)
         top_up(draft, choices, sizes)
+        refiner.use_rest(draft, ranked)
         if draft.is_empty and any(dropped) and not self.allow_empty:
-            keep_best(draft, self._choices(draft, dropped, sizes, first), sizes)
+            ranked = rank(texts, dropped, sizes, self.exponent)
+            keep_best(draft, refiner.refine(ranked, draft.slack), sizes)
         return draft.kept
 
     def _split(self, units: Sequence[Sequence[Unit]]) -> tuple[list[list[Unit]], list[list[Unit]]]:
@@ -122,23 +128,16 @@ class _Plan:
         above = [[unit for unit in some if unit.score > least] for some in real]
         return above, [[unit for unit in some if not unit.score > least] for some in real]
 
-    def _choices(self, draft: Draft, units: Sequence[Sequence[Unit]], sizes: Sizes, first: int) -> list[Choice]:
-        ranked = rank(draft.texts, units, sizes, self.exponent)
-        if self.finer is None:
-            return ranked
-        finer = self._finer_from(first)
-        return refine(ranked, draft.texts, sizes, finer, length_exponent=self.exponent, room=draft.slack)
+    def _refiner(self, texts: Sequence[str], sizes: Sizes, first: int) -> Refiner:
+        least = self.budget.threshold
 
-    def _finer_from(self, first: int) -> Callable[[int, Unit], Sequence[Unit]]:
-        finer, least = self.finer, self.budget.threshold
-
-        def pieces(index: int, unit: Unit) -> list[Unit]:
-            found = finer(first + index, unit) if finer else ()
+        def words(index: int, unit: Unit) -> list[Unit]:
+            found = self.finer(first + index, unit) if self.finer else ()
             if least is None or not unit.score > least:
                 return list(found)
-            return [piece for piece in found if piece.score > least]
+            return [word for word in found if word.score > least]
 
-        return pieces
+        return Refiner(texts, sizes, words, self.exponent)
 
     def _sizes_once(self) -> Sizes:
         if self._sizes is None:

@@ -99,6 +99,10 @@ class Draft:
         places = [(bisect_right(kept, (start, beyond)) - 1, end) for start, end in spans]
         return all(at >= 0 and kept[at].end >= end for at, end in places)
 
+    def touches(self, index: int, span: Span) -> bool:
+        """Whether anything of ``span`` is kept."""
+        return any(kept.start < span.end and kept.end > span.start for kept in self.kept[index])
+
     def joints(self, additions: Sequence[tuple[int, Sequence[Span]]]) -> list[tuple[str, str]]:
         """For each addition by itself, the text around it without and with it, cut to what can change the count."""
         return [self._joint(index, spans) for index, spans in additions]

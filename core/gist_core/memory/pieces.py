@@ -11,7 +11,7 @@ from gist_core.budget import Budget
 from gist_core.memory.gist import Piece, quote
 from gist_core.memory.turns import Turn
 from gist_core.passage import ScoredSpan, Span, merge_spans, render
-from gist_core.segment import finer_spans
+from gist_core.segment import words
 from gist_core.tokens import TokenCounter
 
 _JOINT = ": "
@@ -67,7 +67,7 @@ def choose(pieces: Sequence[Piece], tokens: int, counter: TokenCounter) -> list[
     def finer(_: int, unit: Unit) -> list[Unit]:
         if unit.span in whole:
             return []
-        return [Unit(span, unit.score, unit.requires) for span in finer_spans(transcript, unit.span)]
+        return [Unit(span, unit.score, unit.requires) for span in words(transcript, unit.span)]
 
     budget = Budget(tokens=tokens, tokenizer=counter)
     kept = allocate([transcript], [units], budget, counter, finer=finer).kept[0]

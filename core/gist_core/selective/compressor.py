@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gist_core.allocation import Allocation, Unit, allocate
+from gist_core.allocation import Allocation, Finer, Unit, allocate
 from gist_core.budget import Budget
 from gist_core.checkpoint import Manifest
 from gist_core.compressor import check_call, check_timeout
@@ -19,7 +19,7 @@ from gist_core.errors import CompressionTimeoutError
 from gist_core.keep import KeepItem, resolve_keep
 from gist_core.metadata import title_of
 from gist_core.passage import Compressed, Passage, ScoredSpan, Span, Usage, hash_text, render
-from gist_core.segment import finer_spans
+from gist_core.segment import words
 from gist_core.tokens import token_counter
 
 if TYPE_CHECKING:
@@ -213,15 +213,15 @@ def _units(prepared: Prepared, logits: Floats) -> list[list[Unit]]:
     return [[u for u in units if u.span not in with_] for units, with_ in zip(scored, required, strict=True)]
 
 
-def _finer(passages: Sequence[Passage], prepared: Prepared, keep: Floats) -> Callable[[int, Unit], list[Unit]]:
-    """Clauses, then words, of a unit: its own score plus what the token logits say of each part against the whole.
+def _finer(passages: Sequence[Passage], prepared: Prepared, keep: Floats) -> Finer:
+    """The parts of a unit: its own score plus what the token logits say of each part against the whole.
 
     They come without their heading: where not even a sentence fits, it would leave room for nothing else.
     """
     from gist_core.selective.signals import span_logits
 
     def finer(index: int, unit: Unit) -> list[Unit]:
-        spans = finer_spans(passages[index].text, unit.span)
+        spans = words(passages[index].text, unit.span)
         if not spans:
             return []
         pooled = span_logits(prepared, keep, index, [unit.span, *spans])

@@ -216,7 +216,7 @@ def _standardised(values: Floats) -> Floats:
 
 
 def span_logits(prepared: Prepared, keep: Floats, passage: int, spans: Sequence[Span]) -> Floats:
-    """Pooled keep logits of arbitrary spans of one passage, for clauses and words."""
+    """Pooled keep logits of arbitrary spans of one passage, for words."""
     tokens = prepared.cut.tokens
     first, last = np.searchsorted(tokens.passage, [passage, passage + 1])
     begins = np.searchsorted(tokens.start[first:last], [s.start for s in spans]) + first

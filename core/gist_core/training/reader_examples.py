@@ -19,15 +19,15 @@ from gist_core.records import Record, Split, document_split, read_records, split
 from gist_core.segment import segments
 
 READER_MIX: dict[str, int] = {
-    "nq20_even": 2_000,
-    "nolicence_squadshifts_new_wiki_10doc": 2_300,
-    "nolicence_squadshifts_new_wiki": 2_600,
-    "nolicence_squadshifts_reddit": 1_600,
-    "nolicence_squadshifts_amazon_reviews": 1_200,
-    "policyqa": 1_200,
-    "qed_dev": 1_200,
-    "covidqa": 1_400,
-    "friendsqa": 1_400,
+    "nq20_even": 3_000,
+    "nolicence_squadshifts_new_wiki_10doc": 4_000,
+    "nolicence_squadshifts_new_wiki": 6_000,
+    "nolicence_squadshifts_reddit": 4_000,
+    "nolicence_squadshifts_amazon_reviews": 3_000,
+    "policyqa": 1_500,
+    "qed_dev": 1_500,
+    "covidqa": 1_500,
+    "friendsqa": 1_500,
 }
 """Windows of each set; only sets whose licence lets weights be shipped, and whose answers stand in the text."""
 

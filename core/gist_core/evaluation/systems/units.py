@@ -18,7 +18,7 @@ from gist_core.errors import CompressionTimeoutError
 from gist_core.keep import KeepItem, resolve_keep
 from gist_core.metadata import title_of
 from gist_core.passage import Compressed, Passage, ScoredSpan, Usage, hash_text, render
-from gist_core.segment import Segment, finer_spans, segments
+from gist_core.segment import Segment, segments, words
 from gist_core.tokens import token_counter
 
 Floats = NDArray[np.float64]
@@ -109,7 +109,7 @@ class UnitCompressor(ThreadedCompressor):
         units = self._rated(query or "", texts, tuple(title_of(p.metadata) for p in passages))
 
         def finer(index: int, unit: Unit) -> list[Unit]:
-            return [Unit(span, unit.score, unit.requires) for span in finer_spans(texts[index], unit.span)]
+            return [Unit(span, unit.score, unit.requires) for span in words(texts[index], unit.span)]
 
         plan = allocate(
             texts,
