@@ -2,10 +2,12 @@
 
 import random
 import re
+from collections.abc import Sequence
 
-from gist_core.allocation import Allocation, Unit
+from gist_core.allocation import Allocation, Finer, Unit
 from gist_core.budget import Budget
 from gist_core.passage import Span, merge_spans, render
+from gist_core.segment import words
 
 HOSTILE = [
     "",
@@ -46,6 +48,16 @@ def cut_units(rng: random.Random, text: str) -> list[Unit]:
         requires = (spans[0],) if i and rng.random() < 0.1 else ()
         units.append(Unit(span, round(rng.gauss(0, 2), 1), requires))
     return units
+
+
+def random_words(rng: random.Random, texts: Sequence[str]) -> Finer:
+    """Finer: the words of a unit, with scores at random; now and then none."""
+
+    def finer(index: int, unit: Unit) -> list[Unit]:
+        found = words(texts[index], unit.span) if rng.random() < 0.9 else []
+        return [Unit(span, rng.gauss(0, 2), unit.requires) for span in found]
+
+    return finer
 
 
 def joined(texts, separator):

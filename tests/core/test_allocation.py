@@ -1,6 +1,7 @@
 """The allocation's promises: random cases by brute force, then each promise by itself."""
 
 import importlib.util
+import math
 import random
 import re
 import sys
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from tokenizers import models, pre_tokenizers, trainers
 
 from gist_core.allocation import Unit, allocate
+from gist_core.allocation.stretches import Words
 from gist_core.budget import Budget
 from gist_core.errors import BudgetTooSmallError
 from gist_core.passage import Span, render
@@ -70,7 +72,8 @@ def _check_random(number, name, scope, counters):
         texts = [cases.random_text(rng, 4) for _ in range(rng.randint(0, 4))]
         units = [cases.cut_units(rng, text) for text in texts]
         budget = random_budget(rng, scope)
-        result = allocate(texts, units, budget, counters[name])
+        finer = rng.choice([None, cases.random_words(rng, texts)])
+        result = allocate(texts, units, budget, counters[name], finer=finer)
         cases.check_promises(texts, units, budget, counters[name], result)
 
 
@@ -90,9 +93,9 @@ def test_hostile_texts(text, tokens, counters):
     units = [Unit(Span(*found.span()), 0.0) for found in re.finditer(r"\S{1,9}", text)]
     for counter in counters.values():
         budget = Budget(tokens=tokens)
-        cases.check_promises(
-            [text, text], [units, units], budget, counter, allocate([text] * 2, [units] * 2, budget, counter)
-        )
+        finer = cases.random_words(random.Random(ascii(text)), [text, text])
+        result = allocate([text] * 2, [units] * 2, budget, counter, finer=finer)
+        cases.check_promises([text, text], [units, units], budget, counter, result)
 
 
 def sentences(number, seed=0, words=(4, 9)):
@@ -183,6 +186,24 @@ def words_with(text, scores):
 def kept_words(text, units, finer, **budget):
     kept = allocate([text], [units], Budget(**budget), token_counter("o200k_base"), finer=finer).kept[0]
     return [text[s.start : s.end] for s in kept]
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.tuples(st.floats(-9, 9), st.integers(1, 5)), max_size=12), st.integers(0, 30))
+def test_no_stretch_that_fits_holds_more_odds(words, room):
+    text = "".join(" abcdefghijkl"[i + 1] + " " for i in range(len(words)))
+    units = [Unit(Span(2 * i, 2 * i + 1), score) for i, (score, _) in enumerate(words)]
+    found = Words(text, units, [size for _, size in words]).stretch(room)
+    least = min((score for score, _ in words), default=0.0)
+    worth = [size * (math.exp(score) - math.exp(least)) for score, size in words]
+    windows = [(a, b) for a in range(len(words)) for b in range(a, len(words))]
+    fitting = [sum(worth[a : b + 1]) for a, b in windows if sum(size for _, size in words[a : b + 1]) <= room]
+    if found is None:
+        assert not fitting
+    else:
+        first, last = found.start // 2, found.end // 2
+        assert sum(size for _, size in words[first : last + 1]) <= room
+        assert sum(worth[first : last + 1]) == pytest.approx(max(fitting), rel=1e-6, abs=1e-4)
 
 
 @pytest.mark.parametrize(

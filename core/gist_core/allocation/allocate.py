@@ -113,7 +113,8 @@ class _Plan:
         if draft.is_empty:
             keep_best(draft, choices, sizes)
         top_up(draft, choices, sizes)
-        refiner.use_rest(draft, ranked)
+        if refiner.use_rest(draft, ranked) or choices != ranked:
+            top_up(draft, ranked, sizes)  # beside a stretch of it, what is left of a unit may fit
         if draft.is_empty and any(dropped) and not self.allow_empty:
             ranked = rank(texts, dropped, sizes, self.exponent)
             keep_best(draft, refiner.refine(ranked, draft.slack), sizes)

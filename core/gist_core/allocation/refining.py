@@ -44,14 +44,17 @@ class Refiner:
             kept.append(choice)
         return kept
 
-    def use_rest(self, draft: Draft, ranked: Sequence[Choice]) -> None:
-        """Keep stretches of the best units left out, where whole ones leave much of the budget unused."""
-        tries = _TRIES
+    def use_rest(self, draft: Draft, ranked: Sequence[Choice]) -> bool:
+        """Keep stretches of the best units left out, where whole ones leave much of the budget; False if none."""
+        used, failed = False, 0
         for choice in ranked:
-            if not tries or not _much_is_left(draft):
-                return
+            if failed == _TRIES or not _much_is_left(draft):
+                break
             if not draft.touches(choice.passage, choice.unit.span):
-                tries -= not self._insert(draft, choice)
+                inserted = self._insert(draft, choice)
+                used |= inserted
+                failed += not inserted
+        return used
 
     def _insert(self, draft: Draft, choice: Choice) -> bool:
         words, aim = self._words(choice), float(draft.slack)

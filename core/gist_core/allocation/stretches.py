@@ -36,7 +36,8 @@ class Words:
         The odds of the least word count for nothing, so that of words that are all alike the first are taken.
         """
         worth = self._worth()
-        best, most = None, -1.0
+        best: Span | None = None
+        most = -1.0
         value = total = 0.0
         first = 0
         for last in range(len(self.units)):
@@ -48,9 +49,11 @@ class Words:
                 value -= worth[first]
                 total -= self.sizes[first]
                 first += 1
-            span = Span(self.units[first].span.start, self.units[last].span.end) if first <= last else None
-            better, longer = value > most + _EQUAL, value > most - _EQUAL and span and best and span.start == best.start
-            if span and (better or longer):
+            if first > last:
+                continue
+            span = Span(self.units[first].span.start, self.units[last].span.end)
+            same_start = best is not None and best.start == span.start
+            if value > most + _EQUAL or (same_start and value > most - _EQUAL):
                 best, most = span, value
         return best
 
