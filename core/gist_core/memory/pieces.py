@@ -51,7 +51,7 @@ def pieces_of(turn: Turn, id_: str, result: str | None = None) -> list[Piece]:
 def choose(pieces: Sequence[Piece], tokens: int, counter: TokenCounter) -> list[Piece]:
     """The best of the pieces in about ``tokens`` tokens of transcript, labels counted; in their order.
 
-    Sentences first; where not even one fits, its clauses and words. A piece without spans stays whole or goes.
+    Sentences first; of one that does not fit, a stretch of its words. A piece without spans stays whole or goes.
     """
     if tokens <= 0 or not pieces:
         return []
