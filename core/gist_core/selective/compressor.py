@@ -143,12 +143,15 @@ class SelectiveCompressor:
         self, passages: Sequence[Passage], prepared: Prepared, scores: Sequence[WindowScores]
     ) -> tuple[list[list[Unit]], Floats]:
         from gist_core.selective.antecedents import with_antecedents
+        from gist_core.selective.bridges import with_bridges
         from gist_core.selective.signals import signals
 
         parts, found = self._engine().parts, signals(prepared, scores)
         logits = parts.ratings[prepared.mode](found.units)
         if prepared.mode == "query" and parts.model.config.granularity == "sentence":
-            logits = with_antecedents([p.text for p in passages], prepared.segments, logits)
+            texts, titles = [p.text for p in passages], [title_of(p.metadata) for p in passages]
+            logits = with_bridges(texts, titles, prepared.segments, logits)
+            logits = with_antecedents(texts, prepared.segments, logits)
         return _units(prepared, logits), found.keep
 
     def _choose(self, call: _Call, prepared: Prepared, units: list[list[Unit]], keep: Floats) -> Allocation:

@@ -1,0 +1,70 @@
+"""A sentence that names another passage, by its title, lends its score to the best sentence there.
+
+The second hop of a question over several passages: "X is a film by Y" answers to the question, the page on Y has the
+rest, and nothing of the question stands in it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gist_core.segment import Segment
+
+LENT = 1.0
+"""How much lower than its own the logit is that a sentence lends (core/decisions/0013-bridges.md)."""
+
+_SHORTEST = 3  # characters of a title that is looked for
+_QUALIFIER = re.compile(r"\s*\([^()]*\)$")  # "Mercury (planet)" is named as "Mercury"
+_WORD = re.compile(r"\w+")
+
+Floats = NDArray[np.float32]
+
+
+def with_bridges(
+    texts: Sequence[str], titles: Sequence[str], segments: Sequence[Sequence[Segment]], logits: Floats
+) -> Floats:
+    """Logits that are never lower than those given; (U,) over the segments of all texts, as are those given.
+
+    A title is found as it is written, between words. Of all passages that share it one sentence is lent to.
+    """
+    names = _names(titles)
+    if len(names) < 2:
+        return logits
+    found, starts = logits.copy(), [0, *accumulate(map(len, segments))]
+    units = {name: [u for i in some for u in range(starts[i], starts[i + 1])] for name, some in names.items()}
+    best = {name: max(some, key=lambda unit: logits[unit]) for name, some in units.items() if some}
+    for i, (text, own) in enumerate(zip(texts, segments, strict=True)):
+        for number, name in _mentions(text, own, names):
+            if name in best and i not in names[name]:
+                found[best[name]] = max(found[best[name]], logits[starts[i] + number] - LENT)
+    return found
+
+
+def _names(titles: Sequence[str]) -> dict[str, list[int]]:
+    """What passages are called in a text -> which passages."""
+    names: dict[str, list[int]] = defaultdict(list)
+    for i, title in enumerate(titles):
+        name = _QUALIFIER.sub("", title)
+        if len(name) >= _SHORTEST and _WORD.match(name):
+            names[name].append(i)
+    return names
+
+
+def _mentions(text: str, segments: Sequence[Segment], names: Iterable[str]) -> Iterator[tuple[int, str]]:
+    """The number of the segment and the name, for every name that stands in the text."""
+    by_word: dict[str, list[str]] = defaultdict(list)
+    for name in names:
+        by_word[_WORD.findall(name)[0]].append(name)
+    number = 0
+    for word in _WORD.finditer(text):
+        for name in by_word.get(word.group(), ()):
+            if text.startswith(name, word.start()) and not text[word.start() + len(name) :][:1].isalnum():
+                while number + 1 < len(segments) and segments[number].span.end <= word.start():
+                    number += 1
+                yield number, name
