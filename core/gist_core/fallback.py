@@ -165,7 +165,7 @@ def truncate(passages: Sequence[Passage], budget: Budget, keep: Sequence[KeepIte
     texts = [passage.text for passage in passages]
     starts = _starts(texts)
     units = [
-        [Unit(span, -float(start + span.start), requires) for span, _, requires in segments(text)]
+        [Unit(s.span, -float(start + s.span.start), s.requires, s.prose) for s in segments(text)]
         for text, start in zip(texts, starts, strict=True)
     ]
 

@@ -50,7 +50,8 @@ class Refiner:
         for choice in ranked:
             if failed == _TRIES or not _much_is_left(draft):
                 break
-            if not draft.touches(choice.passage, choice.unit.span):
+            readable = choice.unit.prose or draft.is_empty
+            if readable and not draft.touches(choice.passage, choice.unit.span):
                 inserted = self._insert(draft, choice)
                 used |= inserted
                 failed += not inserted

@@ -31,6 +31,11 @@ class Segment(NamedTuple):
     kind: Kind
     requires: tuple[Span, ...] = ()
 
+    @property
+    def prose(self) -> bool:
+        """Whether a part of it reads as text does: not of code, nor of a table."""
+        return self.kind in {Kind.SENTENCE, Kind.HEADING, Kind.LIST_ITEM}
+
 
 class Block(NamedTuple):
     """A stretch of lines of one kind. ``body`` is where its sentences begin, behind a list marker."""

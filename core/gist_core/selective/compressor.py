@@ -211,7 +211,7 @@ def _probability(logit: float) -> float:
 def _units(prepared: Prepared, logits: Floats) -> list[list[Unit]]:
     """The segments with their scores, less those that only come along with others: headings, heads of tables."""
     values = iter(logits.tolist())
-    scored = [[Unit(s.span, next(values), s.requires) for s in found] for found in prepared.segments]
+    scored = [[Unit(s.span, next(values), s.requires, s.prose) for s in found] for found in prepared.segments]
     required = [{span for s in found for span in s.requires} for found in prepared.segments]
     return [[u for u in units if u.span not in with_] for units, with_ in zip(scored, required, strict=True)]
 

@@ -128,7 +128,7 @@ class UnitCompressor(ThreadedCompressor):
         owner = np.repeat(np.arange(len(texts)), np.array([len(some) for some in found], dtype=np.int64))
         told = [f"{title}\n{text}" if title else text for title, text in zip(titles, texts, strict=True)]
         values = iter(self._score(query, units, told, owner).tolist() if units else ())
-        return [[Unit(s.span, next(values), s.requires) for s in some] for some in found]
+        return [[Unit(s.span, next(values), s.requires, s.prose) for s in some] for some in found]
 
     def _results(
         self, passages: Sequence[Passage], units: Sequence[Sequence[Unit]], plan: Allocation, spent: float
