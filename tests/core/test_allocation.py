@@ -244,6 +244,7 @@ def test_a_stretch_is_cut_where_whole_units_leave_a_fifth_of_the_budget_unused()
     assert kept_words(text, units, finer, tokens=10) == [text[:34]]
     code = [units[0], Unit(units[1].span, 1.0, prose=False)]
     assert kept_words(text, code, finer, tokens=25) == [text[:34]]
+    assert kept_words(text, code, finer, tokens=12) == [text[:34]]
     assert kept_words(text, code[1:], finer, tokens=4) == ["12 Harbour Street"]
 
 

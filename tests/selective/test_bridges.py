@@ -42,6 +42,13 @@ def test_of_passages_that_share_a_title_one_sentence_is_lent_to():
     assert _rated(texts, titles, 0, 4, -1, -2, 0, -2) == pytest.approx((0, 4, -1, -2, 4 - LENT, -2))
 
 
+def test_thousands_of_titles_that_begin_alike():
+    texts = [f"Topic {i} is as long as Topic {i + 1}." for i in range(3_000)]
+    titles = [f"Topic {i}" for i in range(3_000)]
+    logits = [9.0, *[0.0] * 2_999]
+    assert _rated(texts, titles, *logits) == pytest.approx([9.0, 9.0 - LENT, *[0.0] * 2_998])
+
+
 def test_part_of_a_longer_name_is_not_the_name():
     texts = ["Ann Bergman sang. Bob sang.", ANN]
     assert _rated(texts, ["Songs", "Ann Berg"], 3, 0, -1, -2) == pytest.approx((3, 0, -1, -2))

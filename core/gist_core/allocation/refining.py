@@ -32,12 +32,14 @@ class Refiner:
 
     def refine(self, ranked: Sequence[Choice], room: float) -> list[Choice]:
         """The choices, in the same order; a stretch for what is larger than ``room``, of what better choices leave."""
-        margin = 0.0 if self.sizes.exact else self.sizes.margin
+        most = room + (0.0 if self.sizes.exact else self.sizes.margin)
+        only_prose = any(choice.size <= most for choice in ranked)
         kept: list[Choice] = []
         left, cut = room, 0
         for whole in ranked:
-            choice, fits = whole, whole.size <= room + margin
-            if not fits and cut < _MOST and left >= (_LEAST if left < room else 1):
+            choice, fits = whole, whole.size <= most
+            may = whole.unit.prose or not only_prose
+            if not fits and may and cut < _MOST and left >= (_LEAST if left < room else 1):
                 cut += 1
                 choice, fits = self._cut(whole, left)
             left -= choice.size if fits else 0

@@ -58,13 +58,15 @@ def _names(titles: Sequence[str]) -> dict[str, list[int]]:
 
 def _mentions(text: str, segments: Sequence[Segment], names: Iterable[str]) -> Iterator[tuple[int, str]]:
     """The number of the segment and the name, for every name that stands in the text."""
-    by_word: dict[str, list[str]] = defaultdict(list)
-    for name in names:
-        by_word[_WORD.findall(name)[0]].append(name)
+    known, lengths = set(names), defaultdict(set)  # by lengths: thousands of titles may begin with the same word
+    for name in known:
+        lengths[_WORD.findall(name)[0]].add(len(name))
     number = 0
     for word in _WORD.finditer(text):
-        for name in by_word.get(word.group(), ()):
-            if text.startswith(name, word.start()) and not text[word.start() + len(name) :][:1].isalnum():
+        for length in lengths.get(word.group(), ()):
+            end = word.start() + length
+            name = text[word.start() : end]
+            if name in known and not text[end : end + 1].isalnum():
                 while number + 1 < len(segments) and segments[number].span.end <= word.start():
                     number += 1
                 yield number, name
