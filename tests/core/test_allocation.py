@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from tokenizers import models, pre_tokenizers, trainers
 
 from gist_core.allocation import Unit, allocate
+from gist_core.allocation.draft import Draft
 from gist_core.allocation.stretches import Words
 from gist_core.budget import Budget
 from gist_core.errors import BudgetTooSmallError
@@ -186,6 +187,16 @@ def words_with(text, scores):
 def kept_words(text, units, finer, **budget):
     kept = allocate([text], [units], Budget(**budget), token_counter("o200k_base"), finer=finer).kept[0]
     return [text[s.start : s.end] for s in kept]
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.integers(0, 30), max_size=12, unique=True), st.integers(0, 30), st.integers(1, 9))
+def test_a_draft_tells_what_it_touches(edges, start, length):
+    edges = sorted(edges)
+    draft = Draft(["x" * 40], "", token_counter(len), 40, [40])
+    draft.kept[0] = [Span(a, b) for a, b in zip(edges[::2], edges[1::2], strict=False)]
+    inside = {at for a, b in draft.kept[0] for at in range(a, b)}
+    assert draft.touches(0, Span(start, start + length)) == any(at in inside for at in range(start, start + length))
 
 
 @settings(max_examples=200, deadline=None)

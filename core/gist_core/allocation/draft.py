@@ -101,7 +101,9 @@ class Draft:
 
     def touches(self, index: int, span: Span) -> bool:
         """Whether anything of ``span`` is kept."""
-        return any(kept.start < span.end and kept.end > span.start for kept in self.kept[index])
+        kept = self.kept[index]
+        at = bisect_right(kept, (span.end, -1)) - 1  # the last that starts before the span's end
+        return at >= 0 and kept[at].end > span.start
 
     def joints(self, additions: Sequence[tuple[int, Sequence[Span]]]) -> list[tuple[str, str]]:
         """For each addition by itself, the text around it without and with it, cut to what can change the count."""
