@@ -42,6 +42,12 @@ def test_of_passages_that_share_a_title_one_sentence_is_lent_to():
     assert _rated(texts, titles, 0, 4, -1, -2, 0, -2) == pytest.approx((0, 4, -1, -2, 4 - LENT, -2))
 
 
+def test_a_heading_is_lent_nothing_what_it_heads_is():
+    texts = [FILM, f"# Life\n\n{ANN}"]
+    assert _rated(texts, ["The Long Road", "Ann Berg"], 0, 4, 2, -1, -2) == pytest.approx((0, 4, 2, 4 - LENT, -2))
+    assert _rated([FILM, "# Life"], ["The Long Road", "Ann Berg"], 0, 4, 2) == pytest.approx((0, 4, 2))
+
+
 def test_thousands_of_titles_that_begin_alike():
     texts = [f"Topic {i} is as long as Topic {i + 1}." for i in range(3_000)]
     titles = [f"Topic {i}" for i in range(3_000)]

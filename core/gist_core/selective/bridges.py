@@ -14,7 +14,7 @@ from itertools import accumulate
 import numpy as np
 from numpy.typing import NDArray
 
-from gist_core.segment import Segment
+from gist_core.segment import Kind, Segment
 
 LENT = 1.0
 """How much lower than its own the logit is that a sentence lends (core/decisions/0013-bridges.md)."""
@@ -31,13 +31,15 @@ def with_bridges(
 ) -> Floats:
     """Logits that are never lower than those given; (U,) over the segments of all texts, as are those given.
 
-    A title is found as it is written, between words. Of all passages that share it one sentence is lent to.
+    A title is found as it is written, between words. Of all passages that share it one sentence is lent to, and never a
+    heading, which comes along with what it heads.
     """
     names = _names(titles)
     if len(names) < 2:
         return logits
     found, starts = logits.copy(), [0, *accumulate(map(len, segments))]
-    units = {name: [u for i in some for u in range(starts[i], starts[i + 1])] for name, some in names.items()}
+    says = [[starts[i] + at for at, s in enumerate(own) if s.kind is not Kind.HEADING] for i, own in enumerate(segments)]
+    units = {name: [unit for i in some for unit in says[i]] for name, some in names.items()}
     best = {name: max(some, key=lambda unit: logits[unit]) for name, some in units.items() if some}
     for i, (text, own) in enumerate(zip(texts, segments, strict=True)):
         for number, name in _mentions(text, own, names):
