@@ -22,6 +22,7 @@ from gist_core.errors import CheckpointError
 
 FORMAT_VERSION = 1
 CONFIG, WEIGHTS, TOKENIZER = "gist.json", "model.safetensors", "tokenizer.json"
+EXTRACTOR = "extractor"  # a checkpoint within a checkpoint: what chooses the words that a generative one reads
 _SCALE = ".int8_scale"
 Tensors = Mapping[str, NDArray[Any]]
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gist_core.checkpoint import Manifest, read_manifest
+from gist_core.checkpoint import CONFIG, EXTRACTOR, TOKENIZER, WEIGHTS, Manifest, read_manifest
 from gist_core.device import check_device
 from gist_core.errors import CheckpointError
 from gist_core.fallback import FallbackCompressor, OnError
@@ -43,7 +44,7 @@ def load_compressor(model: str = "default", *, device: str = "auto", on_error: O
     folder = _local(model)
     manifest = read_manifest(folder) if folder else read_manifest(fetch(model, weights=False))
     kind = _kind(manifest, model)
-    more = {"backup": partial(load_compressor, device=device)} if manifest.kind in _WITH_BACKUP else {}
+    more = _others(model, device) if manifest.kind in _WITH_BACKUP else {}
     compressor: TextCompressor = kind(manifest, partial(_folder, model), device, **more)
     return compressor if on_error == "raise" else FallbackCompressor(compressor, on_error)
 
@@ -57,7 +58,8 @@ def fetch(hub_id: str, *, weights: bool) -> Path:
     from huggingface_hub import snapshot_download
 
     name, _, revision = hub_id.partition("@")
-    patterns = ["gist.json", "tokenizer.json", "model.safetensors"] if weights else ["gist.json"]
+    files = [CONFIG, TOKENIZER, WEIGHTS]
+    patterns = [*files, *(f"{EXTRACTOR}/{file}" for file in files)] if weights else [CONFIG]
     try:
         return Path(snapshot_download(name, revision=revision or None, allow_patterns=patterns))
     except Exception as error:  # the hub client raises its own, requests' and httpx' errors
@@ -65,6 +67,15 @@ def fetch(hub_id: str, *, weights: bool) -> Path:
             f"{hub_id!r} cannot be fetched: {type(error).__name__}: {error}",
             hint="Check the name and the network, or name a local folder.",
         ) from error
+
+
+def _others(model: str, device: str) -> dict[str, Callable[[], TextCompressor]]:
+    """Who else a kind needs that writes: what steps in for it, and what chooses what it reads."""
+    return {"backup": partial(load_compressor, device=device), "extractor": partial(_extractor, model, device)}
+
+
+def _extractor(model: str, device: str) -> TextCompressor:
+    return load_compressor(str(_folder(model) / EXTRACTOR), device=device)
 
 
 def _local(model: str) -> Path | None:

@@ -6,13 +6,16 @@ import asyncio
 import copy
 import pickle
 import random
+import shutil
 from concurrent.futures import ThreadPoolExecutor
+from math import ceil
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gist_core import Budget, Passage, Span, load_compressor
+from gist_core.checkpoint import EXTRACTOR
 from gist_core.compressor import TextCompressor
 from gist_core.errors import BudgetTooSmallError, CheckpointError, CompressionTimeoutError, InvalidInputError
 from gist_core.passage import hash_text
@@ -103,8 +106,9 @@ def test_gists_are_written(compressor):
     assert results[0].text == results[1].text
 
 
-def test_a_verbatim_gist_is_words_of_its_passage_in_their_order(root):
-    compressor = load_compressor(str(saved(root, "verbatim")), device="cpu")
+@pytest.mark.parametrize("family", ["verbatim", "extract"])
+def test_a_verbatim_gist_is_words_of_its_passage_in_their_order(root, family):
+    compressor = load_compressor(str(saved(root, family)), device="cpu")
     for share in (0.5, 0.7, 0.9):
         (found,) = compressor.compress([Passage("a", STORY)], budget=Budget(ratio=share))
         assert found.model == compressor.model_id
@@ -112,6 +116,29 @@ def test_a_verbatim_gist_is_words_of_its_passage_in_their_order(root):
         assert all(word in words for word in found.text.split())
         assert share - 0.15 < found.usage.tokens_out / found.usage.tokens_in <= share
     assert compressor.cut == 0
+
+
+def test_what_an_extractor_keeps_is_all_that_is_read(root):
+    folder, read = saved(root, "extract"), []
+    compressor = scripted(folder, lambda text: read.append(text) or text)
+    [found] = compressor.compress([Passage("a", STORY)], budget=Budget(ratio=0.3))
+    count = token_counter("o200k_base").count
+    expected = load_compressor(str(folder / EXTRACTOR), device="cpu").compress(
+        [Passage("a", STORY)], budget=Budget(tokens=ceil(1.5 * int(0.3 * count(STORY))))
+    )
+    assert " ".join(read).split() == expected[0].text.split()
+    assert read != [STORY]
+    assert STORY.find(found.text.split()[0]) >= 0
+    read.clear()
+    compressor.compress([Passage("a", STORY)], budget=Budget(ratio=0.9))  # so much more is everything
+    assert " ".join(read).split() == STORY.split()
+
+
+def test_without_its_extractor_a_checkpoint_says_so(root, tmp_path):
+    folder = tmp_path / "alone"
+    shutil.copytree(saved(root, "extract"), folder, ignore=shutil.ignore_patterns(EXTRACTOR))
+    with pytest.raises(CheckpointError, match=EXTRACTOR):
+        load_compressor(str(folder), device="cpu").compress([Passage("a", STORY)], budget=Budget(ratio=0.3))
 
 
 def test_the_same_call_gives_the_same_output_and_nothing_is_mutated(compressor):

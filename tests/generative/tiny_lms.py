@@ -13,7 +13,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
 from gist_core.batching import BatchWorker
-from gist_core.checkpoint import read_manifest
+from gist_core.checkpoint import EXTRACTOR, read_manifest
 from gist_core.compressor import TextCompressor
 from gist_core.generative.compressor import GenerativeCompressor
 from gist_core.generative.config import GenerativeConfig
@@ -23,6 +23,7 @@ from gist_core.generative.writing import Draft
 from gist_core.loading import load_compressor
 from gist_core.training.lm.bpe import train_bpe
 from gist_core.training.lm.model import LmShape, build_lm
+from tests.helpers.tiny import save_tiny
 
 TEXTS = [
     "Napoleon was born in Corsica in 1769. He liked cheese and long walks. The weather was fine that year.",
@@ -30,12 +31,12 @@ TEXTS = [
     "the committee decided that the annual fee for members rises from next january and that nobody pays twice",
 ]
 CONTEXT = 48
-FAMILIES = ["llama", "qwen2", "lfm2", "verbatim"]
+FAMILIES = ["llama", "qwen2", "lfm2", "verbatim", "extract"]
 
 
 @lru_cache
 def parts(family: str) -> Parts:
-    found = {"llama": _llama, "qwen2": _qwen2, "lfm2": _lfm2, "verbatim": _verbatim}[family]()
+    found = {"llama": _llama, "qwen2": _qwen2, "lfm2": _lfm2, "verbatim": _verbatim, "extract": _extract}[family]()
     _wake(found)
     return found
 
@@ -43,7 +44,10 @@ def parts(family: str) -> Parts:
 @lru_cache
 def saved(root: Path, family: str) -> Path:
     """The family's checkpoint under ``root``, written once."""
-    save_parts(root / family, parts(family), f"tiny-{family}", "1")
+    found = parts(family)
+    save_parts(root / family, found, f"tiny-{family}", "1")
+    if found.config.extract is not None:
+        save_tiny(root / family / EXTRACTOR)
     return root / family
 
 
@@ -54,21 +58,22 @@ def backup() -> TextCompressor:
 
 def scripted(folder: Path, say: Callable[[str], str | None]) -> GenerativeCompressor:
     """A compressor whose model answers a chunk's text with ``say`` of it, and with nothing where that is None."""
-    framing = _framing(folder)
+    framing, config = _framing(folder)
 
     def run(items):
         answers = [say(framing.text(item.source, finished=True)) for item in items]
         return [Draft(framing.ids(answer or ""), finished=True) for answer in answers]
 
-    compressor = GenerativeCompressor(read_manifest(folder), lambda: folder, "cpu", backup=backup)
-    compressor._loaded = Engine(framing, (0.1,), False, BatchWorker(run, idle_seconds=0.1))
+    extractor = partial(load_compressor, str(folder / EXTRACTOR), device="cpu")
+    compressor = GenerativeCompressor(read_manifest(folder), lambda: folder, "cpu", backup=backup, extractor=extractor)
+    compressor._loaded = Engine(framing, config, BatchWorker(run, idle_seconds=0.1))
     return compressor
 
 
 @lru_cache
-def _framing(folder: Path) -> Framing:
+def _framing(folder: Path) -> tuple[Framing, GenerativeConfig]:
     found = load_parts(folder)
-    return Framing(found.tokenizer, found.config)
+    return Framing(found.tokenizer, found.config), found.config
 
 
 def _wake(found: Parts) -> None:
@@ -132,3 +137,8 @@ def _lfm2() -> Parts:
 def _verbatim() -> Parts:
     frame = GenerativeConfig(after="<|gist|>{percent}%", context_tokens=CONTEXT, rates=(0.1, 0.2), verbatim=True)
     return replace(_lfm2(), config=frame)
+
+
+def _extract() -> Parts:
+    found = _verbatim()
+    return replace(found, config=replace(found.config, extract=1.5))

@@ -13,6 +13,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from typer.testing import CliRunner
 
 from gist_core import Budget, Passage, load_compressor
+from gist_core.checkpoint import EXTRACTOR, read_tensors
 from gist_core.cli import app
 from gist_core.generative.engine import load_parts as load_generative
 from gist_core.generative.framing import Framing
@@ -42,7 +43,7 @@ FEW = ["--steps", "2", "--warm-steps", "1", "--imitation-steps", "2", "--batch",
 MORE = {
     ("selective", "llama"): [],
     ("selective", "qwen2"): ["--lora"],
-    ("generative", "llama"): ["--gradient-checkpointing", "--verbatim"],
+    ("generative", "llama"): ["--gradient-checkpointing", "--verbatim", "--extract", "2"],
     ("generative", "qwen2"): ["--lora", "--frozen-generator"],
 }
 CONTROLS = ["head", "tail", "random words", "random sentences", "most surprising words", "rarest words (TF-IDF)"]
@@ -151,6 +152,8 @@ def test_a_frame_in_training_is_the_frame_in_use(trained, family, knows):
     assert parts.config.context_tokens == 64
     assert parts.config.rates == [0.05, 0.1, 0.2]
     assert parts.config.verbatim is knows
+    assert parts.config.extract == (2.0 if knows else None)
+    assert (out / "checkpoint" / EXTRACTOR).is_dir() is knows
     tokenizer = AutoTokenizer.from_pretrained(out / "generator")
     writer = Writer(torch.nn.Linear(1, 1), Frame(tokenizer, ""), parts.config.before, parts.config.after)
     framing = Framing(parts.tokenizer, parts.config)
@@ -178,6 +181,10 @@ def test_a_writer_goes_on_from_what_an_earlier_run_left(trained, given, tmp_path
     old, new = (load_generative(folder) for folder in (before, tmp_path / "checkpoint"))
     assert new.config.rates == [0.05, 0.1, 0.2, 0.3]
     assert new.config.verbatim and new.config.after == old.config.after
+    assert new.config.extract == 2.0
+    chooses = [read_tensors(folder / EXTRACTOR) for folder in (before, tmp_path / "checkpoint")]
+    assert chooses[0].keys() == chooses[1].keys()
+    assert all((chooses[0][name] == chooses[1][name]).all() for name in chooses[0])
     weights = new.model.state_dict()
     assert all(torch.equal(weights[name], tensor) for name, tensor in old.model.state_dict().items())
     assert not (tmp_path / "imitation.jsonl").exists()
@@ -264,6 +271,8 @@ def test_held_episodes_are_of_other_documents(given):
         (["--rate", "0"], 2, "between 0 and 1"),
         (["--rate", "2"], 2, "between 0 and 1"),
         (["--verbatim"], 2, "never does otherwise"),
+        (["--extract", "2"], 2, "reads everything"),
+        (["--policy", "generative", "--extract", "0.5"], 2, "extract"),
         (["--data", "nowhere"], 2, "Name a file or folder of"),
         (["--context", "4000"], 2, "smaller sizes"),
         (["--model", "/no/such/model"], 2, "Name a folder or a hub id."),

@@ -13,6 +13,7 @@ from tests.helpers.tiny_causal import speech_tokenizer, tiny_causal
 FRAME = Frame(speech_tokenizer(), "\n\n")
 CONTEXTS = ["Mr. Speaker, the state of the Union is strong.\nWe ask for peace", "We choose to go"]
 RATES = [0.3, 0.6]
+ROOMS = [int(rate * len(FRAME.ids(context))) for context, rate in zip(CONTEXTS, RATES, strict=True)]
 
 
 @pytest.fixture(params=["llama", "qwen2", "lfm2"])
@@ -38,7 +39,7 @@ def _one_by_one(model, written):
 @pytest.mark.parametrize("verbatim", [False, True], ids=["any", "verbatim"])
 def test_reading_a_prompt_once_for_all_its_gists_changes_nothing(model, verbatim):
     torch.manual_seed(0)
-    written = _writer(model, verbatim=verbatim).write(CONTEXTS, RATES, 12, samples=3)
+    written = _writer(model, verbatim=verbatim).write(CONTEXTS, RATES, ROOMS, 12, samples=3)
     assert written.owners.tolist() == [0, 0, 0, 1, 1, 1]
     assert len({len(mask.nonzero()) for mask in written.of_gist}) > 1 or len(set(written.texts)) > 2
     found = next_log_probs(model, written)
@@ -48,7 +49,7 @@ def test_reading_a_prompt_once_for_all_its_gists_changes_nothing(model, verbatim
 
 def test_its_gradient_is_that_of_reading_them_one_by_one(model):
     torch.manual_seed(0)
-    written = _writer(model).write(CONTEXTS, RATES, 6, samples=2)
+    written = _writer(model).write(CONTEXTS, RATES, ROOMS, 6, samples=2)
     chosen = written.gists[..., None]
     gradients = []
     for shared in (True, False):
@@ -65,7 +66,7 @@ def test_its_gradient_is_that_of_reading_them_one_by_one(model):
 
 def test_a_verbatim_writer_samples_words_of_its_context_in_their_order(model):
     torch.manual_seed(0)
-    written = _writer(model, verbatim=True).write(CONTEXTS, RATES, 40, samples=4)
+    written = _writer(model, verbatim=True).write(CONTEXTS, RATES, ROOMS, 40, samples=4)
     chosen = next_log_probs(model, written).gather(-1, written.gists[..., None]).squeeze(-1)
     assert (chosen[written.of_gist] > -1e4).all()
     for text, owner in zip(written.texts, written.owners.tolist(), strict=True):

@@ -60,6 +60,13 @@ def cotrain(
         bool,
         typer.Option("--verbatim", help="A generative policy writes the text's own words only, in their order."),
     ] = False,
+    extract: Annotated[
+        float | None,
+        typer.Option(
+            min=1,
+            help="A generative policy reads so many times what it writes, chosen by the start. Default: all.",
+        ),
+    ] = None,
     frozen_generator: Annotated[
         bool, typer.Option("--frozen-generator", help="For a closed reader: gists for the model as it is.")
     ] = False,
@@ -104,6 +111,7 @@ def cotrain(
         lora=lora,
         imitation_steps=imitation_steps,
         verbatim=verbatim,
+        extract=extract,
     )
     train = cotrain_selective if policy is Policy.SELECTIVE else cotrain_generative
     typer.echo(f"Wrote {train(run, settings, out, name, version)}", err=True)

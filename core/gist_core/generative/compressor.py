@@ -24,6 +24,7 @@ from gist_core.passage import Compressed, Passage, Usage, hash_text
 from gist_core.tokens import TokenCounter, token_counter
 
 if TYPE_CHECKING:
+    from gist_core.generative.config import GenerativeConfig
     from gist_core.generative.engine import Engine
     from gist_core.generative.writing import Draft, WriteItem
 
@@ -101,10 +102,12 @@ class GenerativeCompressor:
         folder: Gives the checkpoint's folder when the weights are first needed (a hub id is fetched then).
         device: ``"auto"``, ``"cpu"``, ``"mps"``, ``"cuda"`` or ``"cuda:<number>"``.
         backup: Gives the backup when it is first needed.
+        extractor: Likewise what chooses the words that the model reads, where its checkpoint has one.
     """
 
     _loaded: Engine | None
     _spare: TextCompressor | None
+    _reads: TextCompressor | None
 
     def __init__(
         self,
@@ -113,11 +116,13 @@ class GenerativeCompressor:
         device: str = "auto",
         *,
         backup: Callable[[], TextCompressor],
+        extractor: Callable[[], TextCompressor],
     ) -> None:
         self._manifest = manifest
         self._folder = folder
         self._device = device
         self._backup = backup
+        self._extractor = extractor
         self._reset()
 
     @property
@@ -183,16 +188,32 @@ class GenerativeCompressor:
         for at, share in enumerate(call.shares.most):
             if share < LEAST_TOKENS or call.protected[at]:
                 continue
-            engine = self._engine()
-            chunks = engine.framing.chunks(call.passages[at].text)
+            engine, whole = self._engine(), max(call.shares.tokens_in[at], 1)
+            text, stands_for = self._read(engine, call, at)
+            chunks = engine.framing.chunks(text)
             if share < LEAST_TOKENS * len(chunks):
                 continue
-            rate = share / max(call.shares.tokens_in[at], 1)
+            rate = share / whole
             plan.items += [
-                WriteItem(engine.framing.prompt(ids, rate), _limit(engine, rate, len(ids)), ids) for ids in chunks
+                WriteItem(engine.framing.prompt(ids, rate), _limit(engine.config, rate, stands_for * len(ids)), ids)
+                for ids in chunks
             ]
             plan.owner += [at] * len(chunks)
         return plan
+
+    def _read(self, engine: Engine, call: _Call, at: int) -> tuple[str, float]:
+        """What the model reads of a passage, and how many tokens of the passage each of its tokens stands for."""
+        passage, whole, times = call.passages[at], call.shares.tokens_in[at], engine.config.extract
+        most = whole if times is None else ceil(times * call.shares.most[at])
+        if most >= whole:
+            return passage.text, 1.0
+        with self._lock:
+            if self._reads is None:
+                self._reads = self._extractor()
+            extractor = self._reads
+        budget = Budget(tokens=most, tokenizer=call.budget.tokenizer)
+        [found] = extractor.compress([Passage(passage.id, passage.text)], budget=budget)
+        return found.text, whole / max(found.usage.tokens_out, 1)
 
     def _finish(self, call: _Call, plan: _Plan, drafts: Sequence[Draft]) -> list[Compressed]:
         gists = self._settled(call, self._texts(plan, drafts))
@@ -298,22 +319,23 @@ class GenerativeCompressor:
         self._lock = threading.Lock()
         self._loaded = None
         self._spare = None
+        self._reads = None
         self._cut = 0
         self._fell_back = 0
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: self.__dict__[name] for name in ("_manifest", "_folder", "_device", "_backup")}
+        return {name: self.__dict__[name] for name in ("_manifest", "_folder", "_device", "_backup", "_extractor")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._reset()
 
 
-def _limit(engine: Engine, rate: float, tokens: int) -> int:
-    """How many tokens the model may write of a chunk; where it copies, it stops at none sooner."""
-    if engine.verbatim:
+def _limit(config: GenerativeConfig, rate: float, tokens: float) -> int:
+    """How many tokens the model may write of so many of a passage; where it copies, it stops at none sooner."""
+    if config.verbatim:
         return max(1, round(rate * tokens))
-    return max(ceil(min(GENEROUS * rate, RUN_ON * engine.rates[-1]) * tokens), LEAST_LIMIT)
+    return max(ceil(min(GENEROUS * rate, RUN_ON * config.rates[-1]) * tokens), LEAST_LIMIT)
 
 
 def _check(

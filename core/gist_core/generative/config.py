@@ -29,6 +29,8 @@ class GenerativeConfig:
         rates: What the model was trained for, ascending: tokens of a gist per token of its passage. It is asked for
             the one nearest to what a call leaves room for.
         verbatim: It can write nothing but words of the passage, in their order.
+        extract: How many times a gist's size it reads: the words that the checkpoint in the folder ``extractor`` keeps
+            of the passage. None where it reads all of it.
 
     Raises:
         CheckpointError: A value is impossible, or ``lm`` asks for code or weights from elsewhere.
@@ -40,6 +42,7 @@ class GenerativeConfig:
     context_tokens: int = 512
     rates: Sequence[float] = (0.1,)
     verbatim: bool = False
+    extract: float | None = None
 
     def __post_init__(self) -> None:
         if foreign := sorted(_FOREIGN & {name for name, value in self.lm.items() if value is not None}):
@@ -51,6 +54,8 @@ class GenerativeConfig:
             raise CheckpointError(
                 f"rates are {list(self.rates)!r}.", hint="They are shares above 0 and up to 1, ascending."
             )
+        if self.extract is not None and not 1 <= self.extract < float("inf"):
+            raise CheckpointError(f"extract is {self.extract!r}.", hint="Give 1 or more times a gist's size.")
         positions = self.lm.get("max_position_embeddings") or float("inf")
         if not 1 <= self.context_tokens < positions:
             raise CheckpointError(

@@ -50,8 +50,7 @@ class Engine:
     """Ready to write: ``worker`` runs the prompts of all callers on one device; the rest as in the config."""
 
     framing: Framing
-    rates: Sequence[float]
-    verbatim: bool
+    config: GenerativeConfig
     worker: BatchWorker[WriteItem, Draft]
 
 
@@ -123,7 +122,7 @@ def start_engine(parts: Parts, device: str) -> Engine:
             return started()(items)
 
     worker = BatchWorker(run, max_items=4_096, cost=lambda item: float(item.size), max_cost=float(BATCH_TOKENS))
-    return Engine(framing, parts.config.rates, parts.config.verbatim, worker)
+    return Engine(framing, parts.config, worker)
 
 
 def _model(lm: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> PreTrainedModel:

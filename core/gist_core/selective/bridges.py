@@ -38,7 +38,10 @@ def with_bridges(
     if len(names) < 2:
         return logits
     found, starts = logits.copy(), [0, *accumulate(map(len, segments))]
-    says = [[starts[i] + at for at, s in enumerate(own) if s.kind is not Kind.HEADING] for i, own in enumerate(segments)]
+    says = [
+        [first + at for at, segment in enumerate(own) if segment.kind is not Kind.HEADING]
+        for first, own in zip(starts, segments, strict=False)  # starts has one more
+    ]
     units = {name: [unit for i in some for unit in says[i]] for name, some in names.items()}
     best = {name: max(some, key=lambda unit: logits[unit]) for name, some in units.items() if some}
     for i, (text, own) in enumerate(zip(texts, segments, strict=True)):

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from gist_core.generative.guard import Source
 from gist_core.training.cotrain.episodes import Episode
+from gist_core.training.cotrain.extracts import Extracts
 from gist_core.training.cotrain.judge import Judge
 from gist_core.training.cotrain.objective import Outcome, price_change
 from gist_core.training.cotrain.writer import Writer, Written, next_log_probs
@@ -39,12 +40,20 @@ class GenerativeObjective:
     Args:
         policy: Writes.
         rates: Shares of C's tokens that are asked for, also where a checkpoint of it is used.
+        extracts: What it reads of C; None where it reads everything.
         samples: Gists of each context.
         leash: Weight of the KL to the starting policy.
     """
 
-    def __init__(self, policy: Writer, rates: Sequence[float], samples: int = 8, leash: float = 0.05) -> None:
-        self._policy, self.rates = policy, tuple(rates)
+    def __init__(
+        self,
+        policy: Writer,
+        rates: Sequence[float],
+        extracts: Extracts | None = None,
+        samples: int = 8,
+        leash: float = 0.05,
+    ) -> None:
+        self._policy, self.rates, self.extracts = policy, tuple(rates), extracts
         self.samples, self.leash = samples, leash
         self.prices: dict[float, float] = {}
         self._start: Any = copy.deepcopy(policy.lm).eval().requires_grad_(False)  # noqa: FBT003 - torch's own signature
@@ -61,9 +70,10 @@ class GenerativeObjective:
         torch.manual_seed(int(rngs[0].integers(2**31)))
         owners = [i for i in range(len(episodes)) for _ in range(self.samples)]
         contexts = [e.context for e in episodes]
-        whole = torch.tensor([float(len(ids)) for ids in self.policy.frame.many(contexts)])[owners]
-        most = int(_ROOM * asked * float(whole.max())) + 1
-        written = self.policy.write(contexts, [asked] * len(contexts), most, self.samples)
+        tokens = [len(ids) for ids in self.policy.frame.many(contexts)]
+        whole = torch.tensor(tokens, dtype=torch.float32)[owners]
+        most = int(_ROOM * asked * max(tokens)) + 1
+        written = self._written(contexts, asked, [int(asked * own) for own in tokens], most, self.samples)
         sizes = torch.tensor([float(len(ids)) for ids in self.policy.frame.many(written.texts)])
         gained = judge.gains(written.texts, owners)
         price = self.prices.get(asked, 0.0)
@@ -90,7 +100,7 @@ class GenerativeObjective:
     def best(self, contexts: Sequence[str], rate: float) -> list[str]:
         """As ``Objective.best``: greedy, cut off at the rate's tokens."""
         room = [int(rate * len(ids)) for ids in self.policy.frame.many(contexts)]
-        written = self.policy.write(contexts, [rate] * len(contexts), max(1, *room))
+        written = self._written(contexts, rate, room, max(1, *room))
         return [self._cut(text, most) for text, most in zip(written.texts, room, strict=True)]
 
     def settle(self, asked: float, found: float, target: float, gained: float) -> None:
@@ -101,7 +111,13 @@ class GenerativeObjective:
         """As ``Objective.export``."""
         from gist_core.training.cotrain.export import export_writer
 
-        export_writer(self.policy, self.rates, folder, name, version)
+        export_writer(self.policy, self.rates, self.extracts, folder, name, version)
+
+    def _written(
+        self, contexts: Sequence[str], rate: float, rooms: Sequence[int], most: int, samples: int = 0
+    ) -> Written:
+        read = contexts if self.extracts is None else [e.text for e in self.extracts.of(contexts, (rate,))[0]]
+        return self.policy.write(read, [rate] * len(contexts), rooms, most, samples)
 
     def _cut(self, text: str, most: int) -> str:
         words = text.split(" ")

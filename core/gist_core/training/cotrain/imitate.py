@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from gist_core.passage import Span
 from gist_core.training.cotrain.episodes import Episode
-from gist_core.training.cotrain.writer import Writer
+from gist_core.training.cotrain.extracts import Extracts
+from gist_core.training.cotrain.writer import Writer, Written
 from gist_core.training.lm.optimizers import Optimizers, scale_rates, trapezoid
 from gist_core.training.precision import mixed_precision
 from gist_core.training.processes import average_gradients, average_numbers, mine
@@ -84,8 +85,25 @@ def gists_loss(
 
     def loss(episodes: Sequence[Episode]) -> Tensor:
         contexts = [e.context for e in episodes]
-        written = writer.given(contexts, keep(contexts, rates), rates)
-        chosen = writer(written).gather(-1, written.gists[..., None]).squeeze(-1)
-        return -masked_mean(chosen, written.of_gist).mean()
+        return _cross_entropy(writer, writer.given(contexts, keep(contexts, rates), rates))
 
     return loss
+
+
+def extracts_loss(writer: Writer, extracts: Extracts, rates: Sequence[float]) -> Loss:
+    """Cross-entropy on the policy's own gists, each behind the extract that the writer reads for it."""
+
+    def loss(episodes: Sequence[Episode]) -> Tensor:
+        found = extracts.of([e.context for e in episodes], rates)
+        written = [
+            writer.given([e.text for e in some], [[e.gist] for e in some], (rate,))
+            for rate, some in zip(rates, found, strict=True)
+        ]
+        return torch.stack([_cross_entropy(writer, own) for own in written]).mean()
+
+    return loss
+
+
+def _cross_entropy(writer: Writer, written: Written) -> Tensor:
+    chosen = writer(written).gather(-1, written.gists[..., None]).squeeze(-1)
+    return -masked_mean(chosen, written.of_gist).mean()

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from accelerate import PartialState
 
-from gist_core.checkpoint import read_manifest
+from gist_core.checkpoint import EXTRACTOR, read_manifest
 from gist_core.errors import CheckpointError, InvalidInputError
 from gist_core.generative import engine as generative
 from gist_core.selective.engine import Parts, load_parts
@@ -20,8 +20,9 @@ from gist_core.selective.model import FRAME, SelectiveModel
 from gist_core.training.cotrain.credit import GroupCredit
 from gist_core.training.cotrain.curves import write_curves
 from gist_core.training.cotrain.episodes import Draw, EpisodeSizes, drawer, read_episodes
+from gist_core.training.cotrain.extracts import Extracts
 from gist_core.training.cotrain.generative import GenerativeObjective
-from gist_core.training.cotrain.imitate import gists_loss, imitate
+from gist_core.training.cotrain.imitate import extracts_loss, gists_loss, imitate
 from gist_core.training.cotrain.loop import Players, cotrain
 from gist_core.training.cotrain.objective import Objective, SelectiveObjective
 from gist_core.training.cotrain.policy import SelectivePolicy
@@ -58,6 +59,7 @@ class TextRun:
         imitation_steps: Of the policy's warm start: a selective one imitates where the teacher looks, a generative one
             the gists of the start.
         verbatim: A generative policy may write nothing but words of C, in their order.
+        extract: A generative policy reads what the start keeps at so many times the rate; None: all of C.
         held: Held-out episodes of the validations.
     """
 
@@ -69,6 +71,7 @@ class TextRun:
     lora: bool = False
     imitation_steps: int = 200
     verbatim: bool = False
+    extract: float | None = None
     held: int = 96
 
 
@@ -81,9 +84,11 @@ def cotrain_selective(run: TextRun, settings: CotrainSettings, out: Path, name: 
     """
     if run.verbatim:
         raise InvalidInputError("verbatim is for a generative policy.", hint="A selective one never does otherwise.")
+    if run.extract is not None:
+        raise InvalidInputError("extract is for a generative policy.", hint="A selective one reads everything.")
 
     def objective(cast: _Cast) -> Objective:
-        keep = _selective(run, cast.frame, settings)
+        keep = _selective(run.start, cast.frame, settings)
         found = torch.optim.AdamW(keep.policy.trained(), lr=settings.policy_rate, betas=(0.9, 0.95), weight_decay=0.0)
         loss = saliency_loss(keep.policy, cast.teacher, cast.frame)
         imitate(keep.policy, (found,), loss, cast.draw, run.imitation_steps, settings.micro, out)
@@ -106,12 +111,16 @@ def cotrain_generative(run: TextRun, settings: CotrainSettings, out: Path, name:
     def objective(cast: _Cast) -> Objective:
         if goes_on:
             return _going_on(run, settings, cast.frame)
-        keep, writer = _selective(run, cast.frame, settings), _writer(run, cast.frame)
+        keep, writer = _selective(run.start, cast.frame, settings), _writer(run, cast.frame)
         keep.policy.to(next(writer.parameters()).device)
+        extracts = None if run.extract is None else Extracts(keep, run.extract)
         found = optimizers(writer, matrices=4 * _IMITATION_RATE, rest=_IMITATION_RATE, weight_decay=0.0)
-        loss = gists_loss(writer, partial(keep.kept, around=_AROUND), settings.rates)
+        if extracts is None:
+            loss = gists_loss(writer, partial(keep.kept, around=_AROUND), settings.rates)
+        else:
+            loss = extracts_loss(writer, extracts, settings.rates)
         imitate(writer, found, loss, cast.draw, run.imitation_steps, settings.micro, out)
-        return GenerativeObjective(writer, settings.rates)
+        return GenerativeObjective(writer, settings.rates, extracts)
 
     return _cotrained(run, settings, objective, out, name, version)
 
@@ -162,8 +171,8 @@ def _cotrained(
     return out / CHECKPOINT
 
 
-def _selective(run: TextRun, frame: Frame, settings: CotrainSettings) -> SelectiveObjective:
-    policy = SelectivePolicy(word_parts(load_parts(run.start)), whole=False)
+def _selective(start: Path, frame: Frame, settings: CotrainSettings) -> SelectiveObjective:
+    policy = SelectivePolicy(word_parts(load_parts(start)), whole=False)
     return SelectiveObjective(policy, frame, GroupCredit(), settings.fragment_price)
 
 
@@ -188,7 +197,12 @@ def _going_on(run: TextRun, settings: CotrainSettings, frame: Frame) -> Generati
     lm, config = with_lora(parts.model) if run.lora else parts.model, parts.config
     verbatim = config.verbatim or run.verbatim
     writer = Writer(lm, frame, config.before, config.after, config.context_tokens, verbatim=verbatim)
-    return GenerativeObjective(writer, sorted({*config.rates, *settings.rates}))
+    extracts = None
+    if config.extract is not None:
+        keep = _selective(run.start / EXTRACTOR, frame, settings)
+        keep.policy.to(next(writer.parameters()).device)
+        extracts = Extracts(keep, config.extract)
+    return GenerativeObjective(writer, sorted({*config.rates, *settings.rates}), extracts)
 
 
 def _finish(players: Players, run: TextRun, settings: CotrainSettings, out: Path, name: str, version: str) -> None:

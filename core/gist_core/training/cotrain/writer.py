@@ -68,10 +68,12 @@ class Writer(nn.Module):
         return self._prompts(self.frame.many(contexts), rates)
 
     @torch.no_grad()
-    def write(self, contexts: Sequence[str], rates: Sequence[float], most: int, samples: int = 0) -> Written:
+    def write(
+        self, contexts: Sequence[str], rates: Sequence[float], rooms: Sequence[int], most: int, samples: int = 0
+    ) -> Written:
         """Gists of at most ``most`` tokens: so many samples of each context, side by side; a greedy one where 0.
 
-        A verbatim one has as many tokens as the rate allows.
+        A verbatim one of context i has ``rooms[i]`` tokens, or as many of them as its words can fill.
         """
         rows = self.frame.many(contexts)
         ids, mask = _left_padded(self._prompts(rows, rates), self.end, self._device)
@@ -79,7 +81,7 @@ class Writer(nn.Module):
         was, _ = self.lm.training, self.lm.eval()
         cache, _ = _read(self.lm, ids[:, :-1], mask[:, :-1])
         cache.reorder_cache(owners)
-        sources = self._sources((rows[i], int(rates[i] * len(rows[i]))) for i in owners.tolist())
+        sources = self._sources((rows[i], rooms[i]) for i in owners.tolist())
         out = self.lm.generate(
             input_ids=ids[owners],
             attention_mask=mask[owners].long(),
