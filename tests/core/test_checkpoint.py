@@ -108,4 +108,5 @@ def test_a_hub_checkpoint_loads_from_the_cache(tmp_path, monkeypatch):
     compressor = load_compressor("owner/model@v2")
     assert asked == [("owner/model", "v2", ("gist.json",))]
     assert compressor.compress([Passage("a", "The cat sat.")], budget=Budget(tokens=50))[0].text == "The cat sat."
-    assert asked[1] == ("owner/model", "v2", ("gist.json", "tokenizer.json", "model.safetensors"))
+    names = ("gist.json", "tokenizer.json", "model.safetensors")
+    assert asked[1] == ("owner/model", "v2", (*names, *(f"extractor/{name}" for name in names)))

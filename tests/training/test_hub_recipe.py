@@ -191,12 +191,16 @@ def test_a_writer_goes_on_from_what_an_earlier_run_left(trained, given, tmp_path
 
 
 @pytest.mark.parametrize(
-    ("policy", "family", "hint"),
-    [("selective", "llama", "of kind 'selective'"), ("generative", "qwen2", "it was trained with")],
+    ("policy", "family", "more", "hint"),
+    [
+        ("selective", "llama", [], "of kind 'selective'"),
+        ("generative", "qwen2", [], "it was trained with"),
+        ("generative", "llama", ["--extract", "2"], "leave it out"),
+    ],
 )
-def test_a_writer_that_cannot_go_on_is_named_with_a_hint(trained, given, tmp_path, policy, family, hint):
+def test_a_writer_that_cannot_go_on_is_named_with_a_hint(trained, given, tmp_path, policy, family, more, hint):
     start = trained("generative", "llama") / "checkpoint"
-    result = _gist(*_run(policy, family, causal=given.causal, data=given.data, start=start, out=tmp_path))
+    result = _gist(*_run(policy, family, causal=given.causal, data=given.data, start=start, out=tmp_path), *more)
     assert result.exit_code == 2, result.stderr
     assert hint in " ".join(result.stderr.split())
     assert not (tmp_path / "checkpoint").exists()

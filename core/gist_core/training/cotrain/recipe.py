@@ -100,19 +100,24 @@ def cotrain_selective(run: TextRun, settings: CotrainSettings, out: Path, name: 
 def cotrain_generative(run: TextRun, settings: CotrainSettings, out: Path, name: str, version: str) -> Path:
     """Co-train a causal LM that writes gists, after it has imitated the start; returns the checkpoint's folder.
 
-    A start that is generative itself is gone on with, in the frame and beside the rates that it was trained in.
+    A start that is generative itself is gone on with, in the frame and beside the rates that it was trained in, and
+    reads what it read.
 
     Raises:
-        CheckpointError, InvalidInputError: As ``cotrain_selective``; or the start has another vocabulary than the base.
+        CheckpointError, InvalidInputError: As ``cotrain_selective``; or the start has another vocabulary than the base,
+            or an extract is to be read by a start that is generative.
     """
     settings = replace(settings, anneal=0.0)  # imitation, or an earlier run, leaves the policy at the asked rates
     goes_on = read_manifest(run.start).kind == generative.KIND
+    if goes_on and run.extract is not None:
+        raise InvalidInputError(
+            "extract is for a selective start.", hint="A writer that goes on reads what it read: leave it out."
+        )
 
     def objective(cast: _Cast) -> Objective:
         if goes_on:
             return _going_on(run, settings, cast.frame)
-        keep, writer = _selective(run.start, cast.frame, settings), _writer(run, cast.frame)
-        keep.policy.to(next(writer.parameters()).device)
+        keep, writer = _frozen(run.start, cast.frame, settings), _writer(run, cast.frame)
         extracts = None if run.extract is None else Extracts(keep, run.extract)
         found = optimizers(writer, matrices=4 * _IMITATION_RATE, rest=_IMITATION_RATE, weight_decay=0.0)
         if extracts is None:
@@ -176,6 +181,13 @@ def _selective(start: Path, frame: Frame, settings: CotrainSettings) -> Selectiv
     return SelectiveObjective(policy, frame, GroupCredit(), settings.fragment_price)
 
 
+def _frozen(start: Path, frame: Frame, settings: CotrainSettings) -> SelectiveObjective:
+    """A selective policy that others learn from or read by; it is not trained."""
+    found = _selective(start, frame, settings)
+    found.policy.to(PartialState().device)
+    return found
+
+
 def _writer(run: TextRun, frame: Frame) -> Writer:
     """A model whose vocabulary has the gist token is told by it; any other by an instruction."""
     base, tokenizer = load_causal(run.base)
@@ -197,11 +209,8 @@ def _going_on(run: TextRun, settings: CotrainSettings, frame: Frame) -> Generati
     lm, config = with_lora(parts.model) if run.lora else parts.model, parts.config
     verbatim = config.verbatim or run.verbatim
     writer = Writer(lm, frame, config.before, config.after, config.context_tokens, verbatim=verbatim)
-    extracts = None
-    if config.extract is not None:
-        keep = _selective(run.start / EXTRACTOR, frame, settings)
-        keep.policy.to(next(writer.parameters()).device)
-        extracts = Extracts(keep, config.extract)
+    times = config.extract
+    extracts = None if times is None else Extracts(_frozen(run.start / EXTRACTOR, frame, settings), times)
     return GenerativeObjective(writer, sorted({*config.rates, *settings.rates}), extracts)
 
 
