@@ -129,6 +129,21 @@ def test_chunks_hold_the_whole_text_in_pieces_the_model_can_read():
     assert framing.chunks(fitting) == [framing.ids(fitting.strip())]
 
 
+@pytest.mark.parametrize("family", ["llama", "lfm2"])
+def test_text_without_sentences_is_cut_between_words(family):
+    found = parts(family)
+    framing = Framing(found.tokenizer, found.config)
+    text = " ".join(["so long a", "sentence-like thing", "that nobody ends it", "Bonaparte\nhimself"] * 20)
+    chunks = framing.chunks(text)
+    assert len(chunks) > 3
+    assert all(0 < len(ids) <= CONTEXT for ids in chunks)
+    read = [found.tokenizer.decode(ids).split() for ids in chunks]
+    pieces = {word for known in text.split() for word in (known, *known.replace("-", "- ").split())}
+    assert all(word in pieces for chunk in read for word in chunk)
+    assert "".join(map("".join, read)) == "".join(text.split())
+    assert max(map(len, chunks)) - min(map(len, chunks)) < CONTEXT / 2
+
+
 def test_an_answer_that_was_cut_off_ends_with_a_whole_word():
     framing = Framing(parts("lfm2").tokenizer, GenerativeConfig())
     ids = framing.ids(" He liked chee")

@@ -64,8 +64,8 @@ class Framing:
     def chunks(self, text: str) -> list[Ids]:
         """A text as runs of whole segments, of about equal length, at most ``context_tokens`` each.
 
-        A segment that is longer is cut. White space between segments is kept up to a blank line; a longer run is one
-        space or line break. A blank text has no chunks.
+        A segment that is longer is cut between its words, and a word that is longer anywhere. White space between
+        segments is kept up to a blank line; a longer run is one space or line break. A blank text has no chunks.
         """
         spans = [segment.span for segment in segments(text)]
         sizes = [len(ids) + _GAP for ids in self._encode([text[start:end] for start, end in spans])]
@@ -73,8 +73,26 @@ class Framing:
             whole = self.ids(render(text, close_gaps(text, spans)))
             if len(whole) <= self._size:
                 return [whole] if whole else []
-        runs = [render(text, close_gaps(text, run)) for run in _runs(spans, sizes, self._size)]
+        parts, sizes = self._smaller(text, spans, sizes)
+        runs = [render(text, close_gaps(text, run)) for run in _runs(parts, sizes, self._size)]
         return [ids[at : at + self._size] for ids in map(self.ids, runs) for at in range(0, len(ids), self._size)]
+
+    def _smaller(self, text: str, spans: Sequence[Span], sizes: Sequence[int]) -> tuple[list[Span], list[int]]:
+        """The spans with their sizes, and of one that is longer than a chunk the words."""
+        parts: list[Span] = []
+        counted: list[int] = []
+        for span, size in zip(spans, sizes, strict=True):
+            if size - _GAP <= self._size:
+                parts.append(span)
+                counted.append(size)
+                continue
+            own = words(text, span)
+            befores = [own[0].start, *(word.end for word in own[:-1])]
+            spaced = self._encode([text[at : word.end] for at, word in zip(befores, own, strict=True)])
+            alone = self._encode([text[word.start : word.end] for word in own])
+            parts += own  # a word may open its chunk or stand behind a space: it has room for either
+            counted += [max(len(a), len(b)) for a, b in zip(spaced, alone, strict=True)]
+        return parts, counted
 
     def text(self, ids: Sequence[int], *, finished: bool) -> str:
         """What the model wrote, without special tokens; of an answer that was cut off, whole words."""
