@@ -4,8 +4,8 @@
 #     sh cookbook/runs/cotrain.sh DATA OUT
 #
 # DATA holds text (lm_*.jsonl.xz, or any .txt, .md, .rst, .jsonl); needs the extra "train". On two cores with AVX-512 and bfloat16:
-# 22 minutes for the language model, 37 for the selective policy, 33 for the generative one, 12 for the table; three times as long
-# without these. A run that was stopped goes on.
+# 22 minutes for the language model, 37 for the selective policy, 33 for the generative one, 12 for the table; without
+# these the language model alone took three times as long. A run that was stopped goes on.
 set -eu
 cd "$(dirname "$0")/../.."
 gist=.venv/bin/gist
