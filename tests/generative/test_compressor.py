@@ -208,8 +208,9 @@ says = st.sampled_from(
 TOKENIZERS = ["o200k_base", "cl100k_base", len, lambda text: len(text.split()), lambda text: 5, lambda t: 7 * len(t)]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
+    family=st.sampled_from(["lfm2", "extract"]),
     texts=st.lists(odd, max_size=5),
     say=says,
     size=st.one_of(st.integers(0, 60).map(lambda n: {"tokens": n}), st.floats(0.05, 1).map(lambda r: {"ratio": r})),
@@ -217,10 +218,10 @@ TOKENIZERS = ["o200k_base", "cl100k_base", len, lambda text: len(text.split()), 
     tokenizer=st.sampled_from(TOKENIZERS),
     separator=st.sampled_from(["\n\n", "", " --- "]),
 )
-def test_whatever_is_written_the_budget_holds(folder, texts, say, size, scope, tokenizer, separator):
+def test_whatever_is_written_the_budget_holds(root, family, texts, say, size, scope, tokenizer, separator):
     passages = [Passage(str(i), text) for i, text in enumerate(texts)]
     budget = Budget(**size, scope=scope, tokenizer=tokenizer, separator=separator)
-    results = scripted(folder, say).compress(passages, budget=budget)
+    results = scripted(saved(root, family), say).compress(passages, budget=budget)
     _check(passages, results, budget)
     spare = backup().compress(passages, budget=budget)
     assert all(r.text for r in results if r.kept is None)

@@ -62,10 +62,7 @@ def cotrain(
     ] = False,
     extract: Annotated[
         float | None,
-        typer.Option(
-            min=1,
-            help="A generative policy reads so many times what it writes, chosen by the start. Default: all.",
-        ),
+        typer.Option(help="A generative policy reads so many times what it writes, chosen by the start. Default: all."),
     ] = None,
     frozen_generator: Annotated[
         bool, typer.Option("--frozen-generator", help="For a closed reader: gists for the model as it is.")

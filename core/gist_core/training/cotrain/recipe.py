@@ -74,6 +74,10 @@ class TextRun:
     extract: float | None = None
     held: int = 96
 
+    def __post_init__(self) -> None:
+        if self.extract is not None and not 1 <= self.extract < float("inf"):
+            raise InvalidInputError(f"extract is {self.extract!r}.", hint="Give 1 or more times a gist's size.")
+
 
 def cotrain_selective(run: TextRun, settings: CotrainSettings, out: Path, name: str, version: str) -> Path:
     """Co-train words kept by an encoder; returns the checkpoint's folder.
