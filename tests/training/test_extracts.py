@@ -72,7 +72,8 @@ def test_a_policy_gives_extracts_as_long_as_asked_that_hold_its_gists(times):
             assert len(FRAME.ids(found.text)) <= part * len(FRAME.ids(context))
             words = [context[a:b] for a, b in gist if Span(a, b) in read]
             assert [found.text[a:b] for a, b in found.gist] == words
-            assert len(words) >= len(gist) - 1  # a word that only filled up the gist may not fit beside better ones
+            if times == 1:  # of more, words that only filled up the gist may not fit beside better ones
+                assert len(words) == len(gist)
             if part == 1:
                 assert found.text.split() == context.split()
 
