@@ -20,6 +20,7 @@ from gist_core.generative.config import GenerativeConfig
 from gist_core.generative.engine import Engine, Parts, load_parts, save_parts
 from gist_core.generative.framing import Framing
 from gist_core.generative.writing import Draft
+from gist_core.lazy import Lazy
 from gist_core.loading import load_compressor
 from gist_core.training.lm.bpe import train_bpe
 from gist_core.training.lm.model import LmShape, build_lm
@@ -66,7 +67,7 @@ def scripted(folder: Path, say: Callable[[str], str | None]) -> GenerativeCompre
 
     extractor = partial(load_compressor, str(folder / EXTRACTOR), device="cpu")
     compressor = GenerativeCompressor(read_manifest(folder), lambda: folder, "cpu", backup=backup, extractor=extractor)
-    compressor._loaded = Engine(framing, config, BatchWorker(run, idle_seconds=0.1))
+    compressor._engine = Lazy(lambda: Engine(framing, config, BatchWorker(run, idle_seconds=0.1)))
     return compressor
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from math import exp
 
 from gist_core.allocation.sizes import Sizes
@@ -11,6 +12,10 @@ from gist_core.allocation.units import Unit
 from gist_core.passage import Span
 
 _EQUAL = 1e-9  # sums of floats that differ by less are the same
+_CLAUSE = 0.1  # of a stretch's odds, for either end of it that is a clause's (core/decisions/0012-stretches.md)
+# Marks at which a clause, a quotation or a bracket ends or begins, in the scripts that have them.
+_CLOSES = frozenset(",;:.!?\u2026\u2013\u2014)]}\"\u201d\u2019\u00bb\u3001\u3002\uff0c\uff1b\uff1a\uff01\uff1f\u300d\u300f\uff09\u060c\u061b\u061f\u06d4\u0964")
+_OPENS = frozenset("([{\"\u201c\u2018\u00ab\u2013\u2014\u300c\u300e\uff08")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,30 +37,45 @@ class Words:
     def stretch(self, room: float) -> Span | None:
         """The neighbours in ``room`` tokens that hold the most odds, summed over tokens; None if not one word fits.
 
-        A stretch reads as its source does, where the best words one by one are a list; and an answer is a stretch.
+        A stretch reads as its source does, where the best words one by one are a list; and an answer is a stretch. It
+        reads best from a clause's start and to a clause's end, so each of these counts for a tenth of its odds.
         The odds of the least word count for nothing, so that of words that are all alike the first are taken.
         """
-        worth = self._worth()
+        odds = [0.0, *accumulate(self._worth())]
+        begins, ends = self._clauses()
         best: Span | None = None
         most = -1.0
-        value = total = 0.0
-        first = 0
-        for last in range(len(self.units)):
-            if last and not self._touch(last - 1, last):
-                first, value, total = last, 0.0, 0.0
-            value += worth[last]
-            total += self.sizes[last]
-            while total > room and first <= last:
-                value -= worth[first]
-                total -= self.sizes[first]
-                first += 1
-            if first > last:
-                continue
+        for first, last in self._fitting(room, begins):
+            value = (odds[last + 1] - odds[first]) * (1 + _CLAUSE * (begins[first] + ends[last]))
             span = Span(self.units[first].span.start, self.units[last].span.end)
             same_start = best is not None and best.start == span.start
             if value > most + _EQUAL or (same_start and value > most - _EQUAL):
                 best, most = span, value
         return best
+
+    def _fitting(self, room: float, begins: Sequence[bool]) -> Iterator[tuple[int, int]]:
+        """For each word the longest stretch up to it that fits, and the longest of those that begin a clause."""
+        total, first, clause = 0.0, 0, 0
+        for last, size in enumerate(self.sizes):
+            if last and not self._touch(last - 1, last):
+                first, total = last, 0.0
+            total += size
+            while total > room and first <= last:
+                total -= self.sizes[first]
+                first += 1
+            if first <= last:
+                yield first, last
+            clause = max(clause, first)
+            while clause <= last and not begins[clause]:
+                clause += 1
+            if first < clause <= last:
+                yield clause, last
+
+    def _clauses(self) -> tuple[list[bool], list[bool]]:
+        """Of each word whether it begins a clause, or ends one: at a mark, at the unit's edge."""
+        words = [self.text[unit.span.start : unit.span.end] for unit in self.units]
+        begins = [not at or words[at][0] in _OPENS or words[at - 1][-1] in _CLOSES for at in range(len(words))]
+        return begins, [*begins[1:], True]
 
     def _worth(self) -> list[float]:
         top = max((unit.score for unit in self.units), default=0.0)

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ from gist_core.generative.fitting import settle
 from gist_core.generative.guard import Source
 from gist_core.generative.shares import Shares, share_out
 from gist_core.keep import KeepItem, resolve_keep
+from gist_core.lazy import Lazy
 from gist_core.passage import Compressed, Passage, Usage, hash_text
 from gist_core.tokens import TokenCounter, token_counter
 
@@ -105,10 +107,6 @@ class GenerativeCompressor:
         extractor: Likewise what chooses the words that the model reads, where its checkpoint has one.
     """
 
-    _loaded: Engine | None
-    _spare: TextCompressor | None
-    _reads: TextCompressor | None
-
     def __init__(
         self,
         manifest: Manifest,
@@ -119,10 +117,9 @@ class GenerativeCompressor:
         extractor: Callable[[], TextCompressor],
     ) -> None:
         self._manifest = manifest
-        self._folder = folder
-        self._device = device
-        self._backup = backup
-        self._extractor = extractor
+        self._engine = Lazy(partial(_start, folder, device))
+        self._backup = Lazy(backup)
+        self._extractor = Lazy(extractor)
         self._reset()
 
     @property
@@ -207,12 +204,8 @@ class GenerativeCompressor:
         most = whole if times is None else ceil(times * call.shares.most[at])
         if most >= whole:
             return passage.text, 1.0
-        with self._lock:
-            if self._reads is None:
-                self._reads = self._extractor()
-            extractor = self._reads
         budget = Budget(tokens=most, tokenizer=call.budget.tokenizer)
-        [found] = extractor.compress([Passage(passage.id, passage.text)], budget=budget)
+        [found] = self._extractor().compress([Passage(passage.id, passage.text)], budget=budget)
         return found.text, whole / max(found.usage.tokens_out, 1)
 
     def _finish(self, call: _Call, plan: _Plan, drafts: Sequence[Draft]) -> list[Compressed]:
@@ -281,11 +274,7 @@ class GenerativeCompressor:
         return None
 
     def _with_backup(self, call: _Call, places: Sequence[int], budget: Budget) -> dict[int, Compressed]:
-        with self._lock:
-            if self._spare is None:
-                self._spare = self._backup()
-            backup = self._spare
-        found = backup.compress(
+        found = self._backup().compress(
             [call.passages[at] for at in places],
             query=call.query,
             budget=budget,
@@ -307,28 +296,23 @@ class GenerativeCompressor:
         if shortened:
             logger.info("The backup shortened %d of %d passages.", len(shortened), len(results))
 
-    def _engine(self) -> Engine:
-        with self._lock:
-            if self._loaded is None:
-                from gist_core.generative.engine import load_parts, start_engine
-
-                self._loaded = start_engine(load_parts(self._folder()), self._device)
-            return self._loaded
-
     def _reset(self) -> None:
         self._lock = threading.Lock()
-        self._loaded = None
-        self._spare = None
-        self._reads = None
         self._cut = 0
         self._fell_back = 0
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: self.__dict__[name] for name in ("_manifest", "_folder", "_device", "_backup", "_extractor")}
+        return {name: self.__dict__[name] for name in ("_manifest", "_engine", "_backup", "_extractor")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._reset()
+
+
+def _start(folder: Callable[[], Path], device: str) -> Engine:
+    from gist_core.generative.engine import load_parts, start_engine
+
+    return start_engine(load_parts(folder()), device)
 
 
 def _limit(config: GenerativeConfig, rate: float, tokens: float) -> int:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import math
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gist_core.allocation import Allocation, Finer, Unit, allocate
 from gist_core.budget import Budget
@@ -17,6 +17,7 @@ from gist_core.checkpoint import Manifest
 from gist_core.compressor import check_call, check_timeout
 from gist_core.errors import CompressionTimeoutError
 from gist_core.keep import KeepItem, resolve_keep
+from gist_core.lazy import Lazy
 from gist_core.metadata import title_of
 from gist_core.passage import Compressed, Passage, ScoredSpan, Span, Usage, hash_text, render
 from gist_core.segment import words
@@ -52,13 +53,9 @@ class SelectiveCompressor:
         device: ``"auto"``, ``"cpu"``, ``"mps"``, ``"cuda"`` or ``"cuda:<number>"``.
     """
 
-    _loaded: Engine | None
-
     def __init__(self, manifest: Manifest, folder: Callable[[], Path], device: str = "auto") -> None:
         self._manifest = manifest
-        self._folder = folder
-        self._device = device
-        self._reset()
+        self._engine = Lazy(partial(_start, folder, device))
 
     @property
     def model_id(self) -> str:
@@ -166,24 +163,11 @@ class SelectiveCompressor:
             length_exponent=self._engine().parts.ratings[prepared.mode].exponent,
         )
 
-    def _engine(self) -> Engine:
-        with self._lock:
-            if self._loaded is None:
-                from gist_core.selective.engine import load_parts, start_engine
 
-                self._loaded = start_engine(load_parts(self._folder()), self._device)
-            return self._loaded
+def _start(folder: Callable[[], Path], device: str) -> Engine:
+    from gist_core.selective.engine import load_parts, start_engine
 
-    def _reset(self) -> None:
-        self._lock = threading.Lock()
-        self._loaded = None
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {k: v for k, v in self.__dict__.items() if k not in {"_lock", "_loaded"}}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._reset()
+    return start_engine(load_parts(folder()), device)
 
 
 def _check(

@@ -103,7 +103,7 @@ def _learned(trainee: Trainee, frozen: Network, batch: TrainingBatch) -> dict[st
         "rank": 0.5 * ranking_loss(scores + read.relevance[window], targets, question, groups),
         "unit": 0.5 * unit_loss(scores, targets),
         "token": 0.5 * token_loss(read.keep, read.labels),
-        "answer": 0.25 * answer_loss(read.keep, read.labels == ANSWER, known, token_question, groups),
+        "answer": 0.5 * answer_loss(read.keep, read.labels == ANSWER, known, token_question, groups),
         "relevance": 0.5 * F.binary_cross_entropy_with_logits(read.relevance, read.relevant),
     }
 

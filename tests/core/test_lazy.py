@@ -1,0 +1,61 @@
+"""What is made when it is first needed: once, whoever asks, and anew after a failure."""
+
+from __future__ import annotations
+
+import pickle
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from gist_core.lazy import Lazy
+
+
+def test_threads_that_ask_at_once_get_the_same():
+    made = []
+
+    def make():
+        time.sleep(0.02)
+        made.append(object())
+        return made[-1]
+
+    lazy, ready = Lazy(make), threading.Barrier(4)
+
+    def ask(_):
+        ready.wait()
+        return lazy()
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(ask, range(4)))
+    assert len(made) == 1
+    assert all(each is made[0] for each in found)
+
+
+def test_nothing_is_made_before_it_is_asked_for():
+    made = []
+    lazy = Lazy(lambda: made.append(1))
+    assert made == []
+    lazy()
+    lazy()
+    assert made == [1]  # None is a thing made too
+
+
+def test_a_failure_is_raised_and_not_remembered():
+    answers = iter([OSError("no disk"), None])
+
+    def make():
+        if problem := next(answers):
+            raise problem
+        return "made"
+
+    lazy = Lazy(make)
+    with pytest.raises(OSError, match="no disk"):
+        lazy()
+    assert lazy() == "made"
+
+
+def test_pickles_without_what_was_made():
+    lazy = Lazy(list)
+    lazy().append("not to travel")
+    assert pickle.loads(pickle.dumps(lazy))() == []
