@@ -15,10 +15,10 @@ _EQUAL = 1e-9  # sums of floats that differ by less are the same
 _CLAUSE = 0.1  # of a stretch's odds, for either end of it that is a clause's (core/decisions/0012-stretches.md)
 # Marks at which a clause, a quotation or a bracket ends or begins, in the scripts that have them.
 _CLOSES = frozenset(
-    ",;:.!?\u2026\u2013\u2014)]}\"\u201d\u2019\u00bb"
+    ',;:.!?\u2026\u2013\u2014)]}"\u201d\u2019\u00bb'
     "\u3001\u3002\uff0c\uff1b\uff1a\uff01\uff1f\u300d\u300f\uff09\u060c\u061b\u061f\u06d4\u0964"
 )
-_OPENS = frozenset("([{\"\u201c\u2018\u00ab\u2013\u2014\u300c\u300e\uff08")
+_OPENS = frozenset('([{"\u201c\u2018\u00ab\u2013\u2014\u300c\u300e\uff08')
 
 
 @dataclass(frozen=True, slots=True)
