@@ -5,4 +5,4 @@
 #
 # Needs the extra "evaluate". The table is under Languages in OUT/report.md. A quarter of an hour on a core.
 set -eu
-gist evaluate --data "$1" --out "$2" --model "${3:-default}" --set languages --limit 50 --system bm25
+gist evaluate --data "$1" --out "$2" --model "${3:-default}" --set languages --system bm25

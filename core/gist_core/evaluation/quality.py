@@ -32,8 +32,8 @@ SETS: dict[str, int | None] = {
 """How many questions of each set, at the most; None for all of its side."""
 LANGUAGES: dict[str, int | None] = {
     **{f"xquad/{code}": 60 for code in ("ar", "de", "el", "en", "es", "hi", "ro", "ru", "th", "tr", "vi", "zh")},
-    "jaquad": 60,
-    "cmrc2018": 60,
+    "jaquad": None,
+    "cmrc2018": None,
 }
 ALL_LANGUAGES = "languages"
 _SIZES = SETS | LANGUAGES
