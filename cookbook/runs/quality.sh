@@ -4,13 +4,17 @@
 #     sh cookbook/runs/quality.sh DATA OUT [MODEL]
 #
 # Needs the extra "evaluate". Rows go to OUT/rows.jsonl; report.md, report.json and report.html beside them. The picture goes to
-# OUT/quality.svg, what whole sentences could keep to OUT/ceiling.md, and one set beside every baseline that can be had to
-# OUT/every. An hour on one core.
+# OUT/quality.svg, what whole sentences could keep to OUT/ceiling.md, one set beside every baseline that can be had to OUT/every,
+# and all of PolicyQA's test side to OUT/policyqa. An hour on one core.
 set -eu
-gist evaluate --data "$1" --out "$2" --model "${3:-default}" --system head --system tail --system "random sentences" \
-    --system bm25 --system "minilm sentences" --system "minilm sentences + passages"
+beside_six() {
+    gist evaluate "$@" --system head --system tail --system "random sentences" --system bm25 --system "minilm sentences" \
+        --system "minilm sentences + passages"
+}
+beside_six --data "$1" --out "$2" --model "${3:-default}"
 python "$(dirname "$0")/ceiling.py" "$1" "$2"
 gist evaluate --data "$1" --out "$2/every" --model "${3:-default}" --set nq20_even
+beside_six --data "$1" --out "$2/policyqa" --model "${3:-default}" --set policyqa --limit 1000
 python - "$2" <<'END'
 import sys
 from pathlib import Path

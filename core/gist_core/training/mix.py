@@ -1,8 +1,8 @@
 """The mix of question-answering sets the shipped selective model is trained on.
 
 Only sets whose licence lets weights be shipped; how many questions of each is a choice: a question over many
-documents is read with six windows, one over a paragraph with two, so half of what is read is of many documents;
-other languages are a fifth: twelve of them, in scripts of which the vocabulary has little more than the letters, take
+documents is read with six windows, one over a paragraph with two, so most of what is read is of many documents;
+other languages are a fifth: thirteen of them, in scripts of which the vocabulary has little more than the letters, take
 more showing than English. ``hotpotqa_train100`` is left whole for evaluation.
 """
 
