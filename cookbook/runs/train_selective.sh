@@ -5,11 +5,13 @@
 #
 # DATA holds the question-answering sets named in core/gist_core/training/mix.py; needs the extra "train". START is a selective
 # checkpoint to go on from: version 4.0 went on from 3.0, which stands in core/gist_core/weights/selective of commit 8fb9dc5 (how that
-# came about is in the same file there). Without one the first command makes a start; what a call without a question keeps is then
-# query_free.sh's to teach, before the second. A run that was stopped goes on where it was. Ships as core/gist_core/weights/selective:
-# OUT/checkpoint. An hour on two cores with AVX-512 and bfloat16; the first command was not run since the mix changed.
+# came about is in the same file there). Version 4.1 is the network of 4.0, commit 86daa9e, with the fusions that these commands learn
+# now: gist train rating --data DATA --model FOLDER --version 4.1 --mode query, and again --mode foreign. Without START the first
+# command makes a start; what a call without a question keeps is then query_free.sh's to teach, before the second. A run that was
+# stopped goes on where it was. Ships as core/gist_core/weights/selective: OUT/checkpoint. An hour on two cores with AVX-512 and
+# bfloat16; the first command was not run since the mix changed.
 set -eu
 if [ $# -lt 3 ]; then
     gist train selective --data "$1" --out "$2/first" --steps 1000 --seed 13
 fi
-gist train selective --data "$1" --out "$2" --start "${3:-$2/first/checkpoint}" --steps 1200 --seed 34 --version 4.0
+gist train selective --data "$1" --out "$2" --start "${3:-$2/first/checkpoint}" --steps 1200 --seed 34 --version 4.1

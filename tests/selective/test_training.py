@@ -19,7 +19,7 @@ from gist_core.cli import app
 from gist_core.errors import CheckpointError, InvalidInputError
 from gist_core.records import read_records, split_of
 from gist_core.selective.engine import load_parts
-from gist_core.selective.fusion import AS_IT_IS, MODES, Calibration, untrained
+from gist_core.selective.fusion import AS_IT_IS, MODES, SIGNALS, Calibration, untrained
 from gist_core.selective.network import start_network
 from gist_core.selective.pooling import pool_logits
 from gist_core.selective.signals import Special
@@ -27,7 +27,7 @@ from gist_core.training import export, recipe
 from gist_core.training.batches import make_batch
 from gist_core.training.examples import ANSWER, EVIDENCE, ExampleBuilder, joined
 from gist_core.training.export import export_selective
-from gist_core.training.fusion import Rated, calibrate
+from gist_core.training.fusion import Rated, calibrate, choose_exponent
 from gist_core.training.losses import answer_loss, ranking_loss, token_loss, unit_loss, unit_targets
 from gist_core.training.selective import Frozen, SelectiveRecipe, Trainee, losses
 from tests.helpers.facts import fact, write_facts
@@ -164,6 +164,18 @@ def test_a_calibrated_threshold_loses_about_its_share():
         assert abs((score < threshold).mean() - threshold) < 0.02
 
 
+def _long_or_short(evidence):
+    """At 10x either the unit of ten tokens fits or that of two; from an exponent of 0.125 on the short one is first."""
+    logits, sizes = np.array([1.0, 0.8, -9.0], np.float32), np.array([10, 2, 100], np.float32)
+    return Rated("facts", np.zeros((3, 1), np.float32), np.array(evidence, np.float32), sizes), logits
+
+
+@pytest.mark.parametrize(("short", "long", "chosen"), [(9, 0, 0.15), (0, 9, 0.0), (9, 7, 0.0), (40, 10, 0.15)])
+def test_length_counts_as_little_as_the_evidence_allows(short, long, chosen):
+    cases = [_long_or_short([0, 1, 0])] * short + [_long_or_short([1, 0, 0])] * long
+    assert choose_exponent(*zip(*cases, strict=True)) == chosen
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_a_rating_is_learned_and_all_else_stays(data, tmp_path, mode):
     folder = save_tiny(tmp_path / "tiny")
@@ -199,6 +211,36 @@ def test_a_checkpoint_from_before_the_third_mode_rates_all_questions_alike(tmp_p
         assert ratings[mode].length_exponent == exponent
         assert ratings[mode].calibration == calibration
     assert np.array_equal(ratings["foreign"].fusion.linear, ratings["query"].fusion.linear)
+
+
+def _with_signals(folder, count):
+    """Cut the checkpoint's fusions to their first signals, or widen them, as other versions store them."""
+    tensors = load_file(folder / "model.safetensors")
+    for name in [n for n in tensors if n.split(".")[-1] in {"mean", "scale", "linear", "hidden"}]:
+        if name.startswith("fusion."):
+            tensors[name] = np.resize(tensors[name], (count, *tensors[name].shape[1:]))
+    save_file(tensors, folder / "model.safetensors")
+
+
+def test_signals_that_came_later_count_for_nothing(tmp_path):
+    folder = save_tiny(tmp_path / "tiny")
+    _with_signals(folder, 12)
+    fusion = load_parts(folder).ratings["query"].fusion
+    signals = np.random.default_rng(0).normal(size=(5, len(SIGNALS))).astype(np.float32)
+    others = signals.copy()
+    others[:, 12:] = 7
+    assert len(fusion.linear) == len(SIGNALS)
+    assert np.array_equal(fusion(signals), fusion(others))
+    passages = [Passage("a", "The cat sat on the mat. The dog ran away.")]
+    [result] = load_compressor(str(folder), device="cpu").compress(passages, query="cat?", budget=Budget(ratio=0.6))
+    assert result.text
+
+
+def test_a_checkpoint_of_more_signals_than_are_known_is_named(tmp_path):
+    folder = save_tiny(tmp_path / "tiny")
+    _with_signals(folder, len(SIGNALS) + 2)
+    with pytest.raises(CheckpointError, match=f"goes by {len(SIGNALS) + 2} signals"):
+        load_parts(folder)
 
 
 def test_a_checkpoint_without_a_tokenizer_is_not_updated(tmp_path):

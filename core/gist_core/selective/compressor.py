@@ -203,16 +203,18 @@ def _units(prepared: Prepared, logits: Floats) -> list[list[Unit]]:
 def _finer(passages: Sequence[Passage], prepared: Prepared, keep: Floats) -> Finer:
     """The parts of a unit: its own score plus what the token logits say of each part against the whole.
 
-    They come without their heading: where not even a sentence fits, it would leave room for nothing else.
+    They come without their heading: where not even a sentence fits, it would leave room for nothing else. In a language
+    that the network can only spell, it matters more how near to the question's words they stand.
     """
-    from gist_core.selective.signals import span_logits
+    from gist_core.selective.signals import span_logits, span_nearness
 
     def finer(index: int, unit: Unit) -> list[Unit]:
         spans = words(passages[index].text, unit.span)
         if not spans:
             return []
         pooled = span_logits(prepared, keep, index, [unit.span, *spans])
-        return [Unit(span, unit.score + float(part - pooled[0])) for span, part in zip(spans, pooled[1:], strict=True)]
+        more = pooled[1:] - pooled[0] + span_nearness(prepared, index, unit.span, spans)
+        return [Unit(span, unit.score + part) for span, part in zip(spans, more.tolist(), strict=True)]
 
     return finer
 

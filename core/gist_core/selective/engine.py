@@ -20,7 +20,7 @@ from gist_core.checkpoint import TOKENIZER, Manifest, read_manifest, read_tensor
 from gist_core.device import resolve_device, resolve_dtype
 from gist_core.errors import CheckpointError, CompressionError
 from gist_core.selective.config import SelectiveConfig
-from gist_core.selective.fusion import MODES, Calibration, Fusion, Mode, Rating
+from gist_core.selective.fusion import MODES, SIGNALS, Calibration, Fusion, Mode, Rating
 from gist_core.selective.model import SelectiveModel
 from gist_core.selective.network import PaddedNetwork, start_network
 from gist_core.selective.scorer import Scorer, WindowItem, WindowScores
@@ -159,6 +159,12 @@ def _ratings(
 
 def _fusion(tensors: dict[str, NDArray[Any]], mode: str) -> Fusion:
     try:
-        return Fusion(**{f.name: np.asarray(tensors[f"fusion.{mode}.{f.name}"]) for f in fields(Fusion)})
+        found = Fusion(**{f.name: np.asarray(tensors[f"fusion.{mode}.{f.name}"]) for f in fields(Fusion)})
     except KeyError as error:
         raise CheckpointError(f"The checkpoint lacks {error}.", hint="Copy the checkpoint again.") from error
+    if len(found.linear) > len(SIGNALS):
+        raise CheckpointError(
+            f"The checkpoint goes by {len(found.linear)} signals, this version knows {len(SIGNALS)}.",
+            hint="Upgrade gist-compressor.",
+        )
+    return found.widened()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import numpy as np
@@ -25,6 +25,9 @@ SIGNALS = (
     "distinct",
     "unit_cosine_z",
     "window_cosine_z",
+    "unit_grams",
+    "passage_grams",
+    "near_grams",
 )
 
 
@@ -49,6 +52,20 @@ class Fusion:
         x = (signals - self.mean) / self.scale
         logits = x @ self.linear + np.tanh(x @ self.hidden + self.hidden_bias) @ self.output + self.bias
         return np.asarray(logits, dtype=np.float32)
+
+    def widened(self) -> Fusion:
+        """The same for all of ``SIGNALS``: those that came after it was learned count for nothing."""
+        more = len(SIGNALS) - len(self.linear)
+        if not more:
+            return self
+        zeros, ones = np.zeros(more, np.float32), np.ones(more, np.float32)
+        return replace(
+            self,
+            mean=np.append(self.mean, zeros),
+            scale=np.append(self.scale, ones),
+            linear=np.append(self.linear, zeros),
+            hidden=np.vstack([self.hidden, np.zeros((more, self.hidden.shape[1]), np.float32)]),
+        )
 
 
 @dataclass(frozen=True, slots=True)

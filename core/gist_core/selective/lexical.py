@@ -43,29 +43,35 @@ def overlap(query: Ints, ids: Ints, unit: Ints, window: Ints, units: int, window
     anywhere = np.flatnonzero(np.isin(ids, terms))
     found_terms, inside = np.searchsorted(terms, ids[anywhere]), unit[anywhere] >= 0
     at, term = anywhere[inside], found_terms[inside]
-    counts = _counts(unit[at], term, units, len(terms))
-    found = (counts > 0).sum(axis=0)
-    rarity = np.log1p((units - found + 0.5) / (found + 0.5))
-    of_windows = _counts(window[anywhere], found_terms, windows, len(terms))
+    counts = occurrences(unit[at], term, units, len(terms))
+    rare = rarity(units, (counts > 0).sum(axis=0))
+    of_windows = occurrences(window[anywhere], found_terms, windows, len(terms))
     return Overlap(
-        _bm25(counts, np.bincount(unit[unit >= 0], minlength=units), rarity),
-        _bm25(of_windows, np.bincount(window, minlength=windows), rarity),
-        _pairs(query_terms, rarity, at, term, unit, units),
+        bm25(counts, np.bincount(unit[unit >= 0], minlength=units), rare),
+        bm25(of_windows, np.bincount(window, minlength=windows), rare),
+        _pairs(query_terms, rare, at, term, unit, units),
     )
+
+
+def rarity(units: int, found: Ints) -> NDArray[np.float64]:
+    """(T,) how much each term tells, by in how many of the units it is ``found``, (T,)."""
+    return np.asarray(np.log1p((units - found + 0.5) / (found + 0.5)))
+
+
+def occurrences(owner: Ints, term: Ints, owners: int, terms: int) -> Ints:
+    """(O, T) how often each owner holds each term, from the owner and the term of each occurrence, (M,)."""
+    return np.bincount(owner * terms + term, minlength=owners * terms).reshape(owners, terms)
+
+
+def bm25(counts: Ints, lengths: Ints, rarity: NDArray[np.float64]) -> Floats:
+    """(O,) BM25 over its largest possible value; ``counts`` (O, T), ``lengths`` (O,), ``rarity`` (T,)."""
+    norm = K1 * (1 - B + B * lengths / max(float(lengths.mean()), 1.0))
+    weights = counts * (K1 + 1) / (counts + norm[:, None])
+    return np.asarray(weights @ rarity / ((K1 + 1) * max(rarity.sum(), 1e-9)), dtype=np.float32)
 
 
 def _zeros(size: int) -> Floats:
     return np.zeros(size, dtype=np.float32)
-
-
-def _counts(owner: Ints, term: Ints, owners: int, terms: int) -> Ints:
-    return np.bincount(owner * terms + term, minlength=owners * terms).reshape(owners, terms)
-
-
-def _bm25(counts: Ints, lengths: Ints, rarity: NDArray[np.float64]) -> Floats:
-    norm = K1 * (1 - B + B * lengths / max(float(lengths.mean()), 1.0))
-    weights = counts * (K1 + 1) / (counts + norm[:, None])
-    return np.asarray(weights @ rarity / ((K1 + 1) * max(rarity.sum(), 1e-9)), dtype=np.float32)
 
 
 def _pairs(query: Ints, rarity: NDArray[np.float64], at: Ints, term: Ints, unit: Ints, units: int) -> Floats:
@@ -76,5 +82,5 @@ def _pairs(query: Ints, rarity: NDArray[np.float64], at: Ints, term: Ints, unit:
     adjacent = (np.diff(at) == 1) & (unit[at[:-1]] == unit[at[1:]])
     codes = term[:-1][adjacent] * len(rarity) + term[1:][adjacent]
     owner, known = unit[at[:-1]][adjacent], np.isin(codes, wanted)
-    hits = _counts(owner[known], np.searchsorted(wanted, codes[known]), units, len(wanted)) > 0
+    hits = occurrences(owner[known], np.searchsorted(wanted, codes[known]), units, len(wanted)) > 0
     return np.asarray(hits @ weight / max(weight.sum(), 1e-9), dtype=np.float32)

@@ -15,6 +15,7 @@ from gist_core.segment import Segment, segments, words
 from gist_core.selective import terms
 from gist_core.selective.config import SelectiveConfig
 from gist_core.selective.fusion import Mode
+from gist_core.selective.grams import GramHits, gram_hits, gram_overlap, nearness
 from gist_core.selective.lexical import overlap
 from gist_core.selective.pooling import pool_arrays
 from gist_core.selective.scorer import WindowItem, WindowScores
@@ -34,6 +35,7 @@ Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 FOREIGN_TEXT, FOREIGN_QUERY = 0.28, 0.16  # shares of words that are spelled: what parts English from other languages
 QUERY_TAIL = 24  # of a query that is too long, so many tokens are kept from its end
+NEARNESS = 4.0  # logits between the word nearest to a foreign query's words and one far from them (decision 15)
 TITLE_TOKENS = 24  # of a title that is longer, its end is not read
 
 
@@ -46,6 +48,7 @@ class Prepared:
     mode: Mode
     query: Ints  # its terms
     terms: Terms
+    hits: GramHits
     items: list[WindowItem]
     piece_unit: list[Ints]  # for each window, the units its pieces belong to
 
@@ -111,7 +114,7 @@ def prepare(
         asked, said = terms.word_ids(query or ""), terms.words(texts, units, cut)
     else:
         asked, said = ids, terms.pieces(cut)
-    return Prepared(found, cut, mode, asked, said, items, piece_unit)
+    return Prepared(found, cut, mode, asked, said, gram_hits(query or "", texts, units), items, piece_unit)
 
 
 def title_room(config: SelectiveConfig) -> int:
@@ -168,6 +171,7 @@ def signals(prepared: Prepared, scores: Sequence[WindowScores]) -> Signals:
     unit = np.concatenate(prepared.piece_unit) if scores else np.zeros(0, dtype=np.int64)
     window = np.repeat(np.arange(len(scores)), [len(u) for u in prepared.piece_unit])
     shared = overlap(prepared.query, said.ids, said.unit, said.window, count, len(prepared.cut))
+    grams = gram_overlap(prepared.hits, tokens.unit_passage)
 
     def best(values: Floats, empty: float = 0.0) -> Floats:
         out = np.full(count, -np.inf, dtype=np.float32)
@@ -196,6 +200,9 @@ def signals(prepared: Prepared, scores: Sequence[WindowScores]) -> Signals:
         _distinct(unit_cosine, window_cosine, central),
         _standardised(unit_cosine),
         _standardised(window_cosine),
+        grams.unit,
+        grams.passage[tokens.unit_passage],
+        grams.near,
     )
     return Signals(np.stack(columns, axis=1).astype(np.float32), keep)
 
@@ -224,3 +231,11 @@ def span_logits(prepared: Prepared, keep: Floats, passage: int, spans: Sequence[
     number = np.concatenate([np.full(e - b, i) for i, (b, e) in enumerate(zip(begins, ends, strict=True))])
     at = np.concatenate([np.arange(b, e) for b, e in zip(begins, ends, strict=True)])
     return pool_arrays(keep[at.astype(np.int64)], number.astype(np.int64), len(spans))
+
+
+def span_nearness(prepared: Prepared, passage: int, whole: Span, spans: Sequence[Span]) -> Floats:
+    """What standing near the query's words adds to the logits of spans, (N,), of a unit; nothing on average."""
+    if prepared.mode != "foreign":
+        return np.zeros(len(spans), np.float32)
+    near = nearness(prepared.hits, passage, whole, np.array([span.start for span in spans]))
+    return np.asarray(NEARNESS * (near - near.mean()), dtype=np.float32)

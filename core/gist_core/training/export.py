@@ -23,16 +23,19 @@ from gist_core.training.vocabulary import trim_vocabulary
 
 CASES: dict[Mode, dict[str, int]] = {
     "query": {
-        "nq20_even": 140,
-        "nolicence_squadshifts_new_wiki_10doc": 80,
-        "covidqa": 14,
-        "fairytaleqa": 36,
-        "qmsum_train": 8,
-        "nolicence_squadshifts_reddit": 100,
-        "friendsqa": 60,
-        "policyqa": 60,
+        "nq20_even": 200,
+        "nolicence_squadshifts_new_wiki_10doc": 300,
+        "nolicence_squadshifts_new_wiki": 300,
+        "nolicence_squadshifts_reddit": 400,
+        "nolicence_squadshifts_amazon_reviews": 300,
+        "covidqa": 60,
+        "fairytaleqa": 150,
+        "qmsum_train": 20,
+        "friendsqa": 200,
+        "policyqa": 200,
+        "qed_dev": 100,
     },
-    "foreign": {"xquad": 600},
+    "foreign": {"xquad": 1_200},
     "free": {
         "nolicence_squadshifts_new_wiki": 200,
         "fairytaleqa": 40,

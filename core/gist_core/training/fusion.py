@@ -150,13 +150,22 @@ def held_out_logits(rated: Sequence[Rated], folds: int = 5) -> list[Floats]:
 
 
 def choose_exponent(rated: Sequence[Rated], logits: Sequence[Floats]) -> float:
-    """The length exponent under which most evidence is kept, over rates and sets."""
+    """The smallest length exponent that keeps as much evidence as the best, over rates and sets, within an error of it.
+
+    The one-standard-error rule of Breiman et al. 1984: the curve is flat, and its top noise. The error is that of the
+    difference between the two, question by question.
+    """
     share = _set_shares(rated).numpy()
-    kept = {
-        a: float(np.dot(share, [_evidence_kept(r, found, a) for r, found in zip(rated, logits, strict=True)]))
-        for a in EXPONENTS
-    }
-    return max(kept, key=kept.__getitem__)
+    pairs = list(zip(rated, logits, strict=True))
+    kept = {a: np.array([_evidence_kept(r, found, a) for r, found in pairs]) for a in EXPONENTS}
+    best = max(kept.values(), key=lambda found: float(share @ found))
+
+    def is_as_good(found: NDArray[np.float64]) -> bool:
+        lost = best - found
+        mean = float(share @ lost)
+        return mean <= float(np.sqrt(np.square(share * (lost - mean)).sum()))
+
+    return next(a for a in EXPONENTS if is_as_good(kept[a]))
 
 
 def calibrate(rated: Sequence[Rated], logits: Sequence[Floats]) -> Calibration:
