@@ -54,11 +54,12 @@ def test_words_fall_into_trigrams(text):
     assert np.array_equal(same, np.array([[a == b for b in expected] for a in expected]).reshape(same.shape))
 
 
-def test_scripts_without_spaces_fall_into_pairs():
+def test_scripts_without_spaces_fall_into_pairs_and_characters():
     ids, places = grams("東京都は。京")
-    assert places.tolist() == [0, 1, 2, 5]
-    assert ids[3] == grams("京")[0][0]
-    assert ids[1] == grams("京都")[0][0]
+    assert places.tolist() == [0, 0, 1, 1, 2, 2, 3, 5]
+    assert grams("京")[0].tolist() == [ids[3]] == [ids[-1]]
+    assert grams("京都")[0].tolist() == [ids[2], ids[3], ids[5]]
+    assert len(set(ids.tolist())) == 7
 
 
 @given(TEXT, st.lists(TEXT, max_size=3), st.integers(1, 9))

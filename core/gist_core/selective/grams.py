@@ -1,8 +1,9 @@
 """Where a query's character trigrams stand in texts: what words share that inflect, compound or carry an article.
 
 Arrays over characters, some at a time, never a loop over them. Trigrams stay within a word, a shorter word is one gram;
-in scripts without spaces pairs of characters are. Source: McNamee and Mayfield 2004, "Character N-Gram Tokenization
-for European Language Text Retrieval".
+in scripts without spaces single characters and pairs are. Sources: McNamee and Mayfield 2004, "Character N-Gram
+Tokenization for European Language Text Retrieval"; Nie et al. 2000, "On the Use of Words and N-grams for Chinese
+Information Retrieval".
 """
 
 from __future__ import annotations
@@ -130,10 +131,13 @@ def grams(text: str) -> tuple[Ints, Ints]:
     pair = one == kind
     triple = pair & (two == kind) & (kind == _SPACED)
     begins = np.append(_OTHER, kind[:-1])[: len(kind)] != kind
-    whole = np.where(kind == _SPACED, triple, pair)
-    at = np.flatnonzero((kind != _OTHER) & (whole | begins))
+    at = np.flatnonzero(np.where(kind == _SPACED, triple | begins, pair & (kind == _UNSPACED)))
     after = np.append(codes + 1, [0, 0])  # 0: the gram has ended
-    return codes[at] + (after[at + 1] * pair[at] << _BITS) + (after[at + 2] * triple[at] << 2 * _BITS), at
+    longer = codes[at] + (after[at + 1] * pair[at] << _BITS) + (after[at + 2] * triple[at] << 2 * _BITS)
+    single = np.flatnonzero(kind == _UNSPACED)
+    places = np.concatenate([at, single])
+    order = np.argsort(places, kind="stable")
+    return np.concatenate([longer, codes[single]])[order], places[order]
 
 
 def _lower(text: str) -> str:
