@@ -35,13 +35,82 @@ def _titled(*titles):
     return [Passage(str(n), text, {"title": title}) for n, (text, title) in enumerate(zip(SONGS, titles, strict=True))]
 
 
-@pytest.mark.parametrize("at", [0, 1])
-def test_what_the_title_names_is_found(default, at):
-    titles = ["Winter Mountain", "Winter Mountain"]
-    titles[at] = "Autumn Harbour"
-    results = default.compress(_titled(*titles), query=SONG_QUESTION, budget=Budget(tokens=10))
-    assert results[at].text == SONGS[at].split(". ")[0] + "."
-    assert results[at].score > results[1 - at].score
+TOLD_BY_TITLE = [  # (question, two texts that both could answer it, the title that is asked for, the other)
+    (SONG_QUESTION, SONGS, "Autumn Harbour", "Winter Mountain"),
+    (
+        "When did the Kestrel bridge open?",
+        (
+            "The bridge opened in 1911. It carries two lanes.",
+            "It was opened by the mayor in 1954. The tolls ended later.",
+        ),
+        "Kestrel Bridge",
+        "Marlow Bridge",
+    ),
+    (
+        "What is the refund period for the Basic plan?",
+        (
+            "Refunds are possible within 14 days. Write to support.",
+            "You may ask for a refund within 30 days. A form is needed.",
+        ),
+        "Basic plan",
+        "Pro plan",
+    ),
+    (
+        "Where was Maria Lenz born?",
+        (
+            "She was born in Graz and studied law. Her father was a judge.",
+            "She was born in Bremen. She moved to Paris at six.",
+        ),
+        "Maria Lenz",
+        "Anna Kohl",
+    ),
+    (
+        "What does the error E42 mean?",
+        ("The pump has no water. Fill the tank and restart.", "The filter is blocked. Clean it with a brush."),
+        "Error E42",
+        "Error E17",
+    ),
+    (
+        "Who founded Nordwind AG?",
+        (
+            "The company was founded by two brothers in a garage. It makes turbines.",
+            "A chemist founded the firm in 1970. It sells paint.",
+        ),
+        "Nordwind AG",
+        "Farbhaus GmbH",
+    ),
+    (
+        "How many goals did Silva score in 2019?",
+        (
+            "He scored 21 goals that year. The club came third.",
+            "He scored 9 goals. An injury ended his season in May.",
+        ),
+        "Silva, season 2019",
+        "Costa, season 2019",
+    ),
+]
+
+
+def _scores(default, question, texts, titles):
+    passages = [Passage(str(n), t, {"title": title}) for n, (t, title) in enumerate(zip(texts, titles, strict=True))]
+    return [r.score for r in default.compress(passages, query=question, budget=Budget(tokens=12))]
+
+
+@pytest.mark.parametrize(("question", "texts", "asked", "other"), TOLD_BY_TITLE, ids=[c[2] for c in TOLD_BY_TITLE])
+def test_a_title_that_the_question_names_lifts_its_passage(default, question, texts, asked, other):
+    first, second = _scores(default, question, texts, [asked, other])
+    first_without, second_without = _scores(default, question, texts, [other, asked])
+    assert first > first_without
+    assert second_without > second
+
+
+def test_what_only_titles_tell_is_found_but_once(default):
+    found = 0
+    for question, texts, asked, other in TOLD_BY_TITLE:
+        first, second = _scores(default, question, texts, [asked, other])
+        first_without, second_without = _scores(default, question, texts, [other, asked])
+        found += (first > second) + (second_without > first_without)
+    assert found >= 2 * len(TOLD_BY_TITLE) - 1
 
 
 def test_a_title_is_neither_counted_nor_returned(default):

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gist_core.passage import Span
-from gist_core.selective.lexical import bm25, occurrences, rarity
+from gist_core.selective.lexical import bm25, rarity
 from gist_core.words import is_unspaced
 
 Ints = NDArray[np.int64]
@@ -72,26 +72,18 @@ def gram_hits(query: str, texts: Sequence[str], units: Sequence[Sequence[Span]])
             found = np.searchsorted(asked, ids[hit])
             columns.append((found, unit[hit], np.full(len(found), passage), place[hit]))
     gram, owner, source, where = (np.concatenate(c) for c in zip(*columns, strict=True))
-    found = np.unique(owner * len(asked) + gram) % max(len(asked), 1)
-    rare = rarity(len(unit_length), np.bincount(found, minlength=len(asked)))
+    rare = rarity(owner, gram, len(unit_length), len(asked))
     return GramHits(gram, owner, source, where, unit_length, passage_length, rare)
 
 
 def gram_overlap(hits: GramHits, unit_passage: Ints) -> GramOverlap:
-    """How much of the query units and passages share; ``unit_passage`` (U,) is the passage of each unit."""
-
-    def of(owner: Ints, lengths: Ints) -> Floats:
-        if not len(lengths):
-            return np.zeros(0, np.float32)
-        counts = occurrences(owner, hits.gram, len(lengths), len(hits.rarity))
-        return bm25(counts, lengths, hits.rarity)
-
-    unit = of(hits.unit, hits.unit_length)
+    """How much of the query the units and passages hold; ``unit_passage`` (U,) is the passage of each unit."""
+    unit = bm25(hits.unit, hits.gram, hits.unit_length, hits.rarity)
     near = np.zeros_like(unit)
     together = unit_passage[1:] == unit_passage[:-1]
     near[1:] += unit[:-1] * together
     near[:-1] += unit[1:] * together
-    return GramOverlap(unit, of(hits.passage, hits.passage_length), near)
+    return GramOverlap(unit, bm25(hits.passage, hits.gram, hits.passage_length, hits.rarity), near)
 
 
 def nearness(hits: GramHits, passage: int, span: Span, places: Ints) -> Floats:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
+Floats64 = NDArray[np.float64]
 K1, B = 1.2, 0.75
 
 
@@ -43,38 +44,40 @@ def overlap(query: Ints, ids: Ints, unit: Ints, window: Ints, units: int, window
     anywhere = np.flatnonzero(np.isin(ids, terms))
     found_terms, inside = np.searchsorted(terms, ids[anywhere]), unit[anywhere] >= 0
     at, term = anywhere[inside], found_terms[inside]
-    counts = occurrences(unit[at], term, units, len(terms))
-    rare = rarity(units, (counts > 0).sum(axis=0))
-    of_windows = occurrences(window[anywhere], found_terms, windows, len(terms))
+    rare = rarity(unit[at], term, units, len(terms))
     return Overlap(
-        bm25(counts, np.bincount(unit[unit >= 0], minlength=units), rare),
-        bm25(of_windows, np.bincount(window, minlength=windows), rare),
+        bm25(unit[at], term, np.bincount(unit[unit >= 0], minlength=units), rare),
+        bm25(window[anywhere], found_terms, np.bincount(window, minlength=windows), rare),
         _pairs(query_terms, rare, at, term, unit, units),
     )
 
 
-def rarity(units: int, found: Ints) -> NDArray[np.float64]:
-    """(T,) how much each term tells, by in how many of the units it is ``found``, (T,)."""
+def rarity(unit: Ints, term: Ints, units: int, terms: int) -> Floats64:
+    """(T,) how much each term tells, by how many units hold it; ``unit`` and ``term`` (M,) of each occurrence."""
+    found = np.bincount(np.unique(unit * terms + term) % max(terms, 1), minlength=terms)
     return np.asarray(np.log1p((units - found + 0.5) / (found + 0.5)))
 
 
-def occurrences(owner: Ints, term: Ints, owners: int, terms: int) -> Ints:
-    """(O, T) how often each owner holds each term, from the owner and the term of each occurrence, (M,)."""
-    return np.bincount(owner * terms + term, minlength=owners * terms).reshape(owners, terms)
+def bm25(owner: Ints, term: Ints, lengths: Ints, rarity: Floats64) -> Floats:
+    """(O,) BM25 over its largest possible value, in memory that grows with what is found.
 
-
-def bm25(counts: Ints, lengths: Ints, rarity: NDArray[np.float64]) -> Floats:
-    """(O,) BM25 over its largest possible value; ``counts`` (O, T), ``lengths`` (O,), ``rarity`` (T,)."""
+    ``owner`` and ``term`` (M,) of each occurrence, ``lengths`` (O,) of the owners in terms, ``rarity`` (T,).
+    """
+    if not len(lengths):
+        return _zeros(0)
+    pairs, counts = np.unique(owner * len(rarity) + term, return_counts=True)
+    holder, held = np.divmod(pairs, max(len(rarity), 1))
     norm = K1 * (1 - B + B * lengths / max(float(lengths.mean()), 1.0))
-    weights = counts * (K1 + 1) / (counts + norm[:, None])
-    return np.asarray(weights @ rarity / ((K1 + 1) * max(rarity.sum(), 1e-9)), dtype=np.float32)
+    weights = rarity[held] * counts * (K1 + 1) / (counts + norm[holder])
+    scores = np.bincount(holder, weights, minlength=len(lengths))
+    return np.asarray(scores / ((K1 + 1) * max(rarity.sum(), 1e-9)), dtype=np.float32)
 
 
 def _zeros(size: int) -> Floats:
     return np.zeros(size, dtype=np.float32)
 
 
-def _pairs(query: Ints, rarity: NDArray[np.float64], at: Ints, term: Ints, unit: Ints, units: int) -> Floats:
+def _pairs(query: Ints, rarity: Floats64, at: Ints, term: Ints, unit: Ints, units: int) -> Floats:
     wanted = np.unique(query[:-1] * len(rarity) + query[1:])
     if not len(wanted) or len(at) < 2:
         return _zeros(units)
@@ -82,5 +85,6 @@ def _pairs(query: Ints, rarity: NDArray[np.float64], at: Ints, term: Ints, unit:
     adjacent = (np.diff(at) == 1) & (unit[at[:-1]] == unit[at[1:]])
     codes = term[:-1][adjacent] * len(rarity) + term[1:][adjacent]
     owner, known = unit[at[:-1]][adjacent], np.isin(codes, wanted)
-    hits = occurrences(owner[known], np.searchsorted(wanted, codes[known]), units, len(wanted)) > 0
-    return np.asarray(hits @ weight / max(weight.sum(), 1e-9), dtype=np.float32)
+    hits = np.unique(owner[known] * len(wanted) + np.searchsorted(wanted, codes[known]))
+    held = np.bincount(hits // len(wanted), weight[hits % len(wanted)], minlength=units)
+    return np.asarray(held / max(weight.sum(), 1e-9), dtype=np.float32)
