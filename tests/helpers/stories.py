@@ -33,8 +33,8 @@ QUESTIONS = {
 ANSWERS = {"lighthouse": "Martha Quill", "bridge": "cracked iron girder", "orchard": "Winter Banana", "train": "Halden"}
 
 SONGS = (
-    "It was written by John in the spring. The record sold well.",
-    "It was written by Mary in a barn. Critics liked it.",
+    "It was written by George Harrison in a garden. The record sold well.",
+    "It was written by Joni Mitchell in a barn. Critics liked it.",
 )
 """Two texts of which only their titles say what they are about."""
 

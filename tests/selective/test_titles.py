@@ -38,6 +38,15 @@ def _titled(*titles):
 TOLD_BY_TITLE = [  # (question, two texts that both could answer it, the title that is asked for, the other)
     (SONG_QUESTION, SONGS, "Autumn Harbour", "Winter Mountain"),
     (
+        SONG_QUESTION,
+        (
+            "It was written by John in the spring. The record sold well.",
+            "It was written by Mary in a barn. Critics liked it.",
+        ),
+        "Autumn Harbour",
+        "Winter Mountain",
+    ),
+    (
         "When did the Kestrel bridge open?",
         (
             "The bridge opened in 1911. It carries two lanes.",
@@ -96,7 +105,9 @@ def _scores(default, question, texts, titles):
     return [r.score for r in default.compress(passages, query=question, budget=Budget(tokens=12))]
 
 
-@pytest.mark.parametrize(("question", "texts", "asked", "other"), TOLD_BY_TITLE, ids=[c[2] for c in TOLD_BY_TITLE])
+@pytest.mark.parametrize(
+    ("question", "texts", "asked", "other"), TOLD_BY_TITLE, ids=[c[1][0][:30] for c in TOLD_BY_TITLE]
+)
 def test_a_title_that_the_question_names_lifts_its_passage(default, question, texts, asked, other):
     first, second = _scores(default, question, texts, [asked, other])
     first_without, second_without = _scores(default, question, texts, [other, asked])
