@@ -9,7 +9,7 @@ Information Retrieval".
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -57,23 +57,43 @@ class GramOverlap:
 def gram_hits(query: str, texts: Sequence[str], units: Sequence[Sequence[Span]]) -> GramHits:
     """Look the query's grams up in texts; ``units`` of each are sorted and disjoint."""
     asked = np.unique(grams(query)[0])
+    begins = np.cumsum([0, *(len(text) + 1 for text in texts)])  # where texts begin if one line holds each
     firsts = np.cumsum([0, *map(len, units)])
+    starts = np.array([b + span.start for b, spans in zip(begins.tolist(), units, strict=False) for span in spans])
     unit_length, passage_length = np.zeros(firsts[-1], np.int64), np.zeros(len(texts), np.int64)
     columns = [(np.zeros(0, np.int64),) * 4]
-    for passage, (text, spans) in enumerate(zip(texts, units, strict=True)):
-        starts = np.array([span.start for span in spans], dtype=np.int64)
-        for low in range(0, len(text) if spans and len(asked) else 0, CHUNK):
-            ids, place = _grams_from(text, low)
-            unit = np.maximum(np.searchsorted(starts, place, side="right") - 1, 0) + firsts[passage]
-            if len(unit):
-                unit_length[unit[0] : unit[-1] + 1] += np.bincount(unit - unit[0])
-            passage_length[passage] += len(ids)
-            hit = np.isin(ids, asked)
-            found = np.searchsorted(asked, ids[hit])
-            columns.append((found, unit[hit], np.full(len(found), passage), place[hit]))
+    for ids, place in _grams_of(texts) if len(asked) else ():
+        passage = np.searchsorted(begins, place, side="right") - 1
+        unit = np.maximum(np.searchsorted(starts, place, side="right") - 1, firsts[passage])
+        _count(unit_length, unit)
+        _count(passage_length, passage)
+        hit = np.isin(ids, asked)
+        source = passage[hit]
+        columns.append((np.searchsorted(asked, ids[hit]), unit[hit], source, place[hit] - begins[source]))
     gram, owner, source, where = (np.concatenate(c) for c in zip(*columns, strict=True))
     rare = rarity(owner, gram, len(unit_length), len(asked))
     return GramHits(gram, owner, source, where, unit_length, passage_length, rare)
+
+
+def _count(lengths: Ints, of: Ints) -> None:
+    """Add to each length how often its number stands in ``of``, which is sorted."""
+    if len(of):
+        lengths[of[0] : of[-1] + 1] += np.bincount(of - of[0])
+
+
+def _grams_of(texts: Sequence[str]) -> Iterator[tuple[Ints, Ints]]:
+    """The grams of all texts and where they start if one line holds each; short texts are read together."""
+    batch: list[str] = []
+    begin, size = 0, 0
+    for number, text in enumerate(texts, 1):
+        batch.append(text)
+        size += len(text) + 1
+        if size >= CHUNK or number == len(texts):
+            joined = "\n".join(batch)
+            for low in range(0, len(joined), CHUNK):
+                ids, place = _grams_from(joined, low)
+                yield ids, place + begin
+            batch, begin, size = [], begin + size, 0
 
 
 def gram_overlap(hits: GramHits, unit_passage: Ints) -> GramOverlap:
@@ -94,7 +114,8 @@ def nearness(hits: GramHits, passage: int, span: Span, places: Ints) -> Floats:
     low, high = np.searchsorted(hits.passage, [passage, passage + 1])
     first, last = low + np.searchsorted(hits.place[low:high], [span.start, span.end])
     at, weight = hits.place[first:last], hits.rarity[hits.gram[first:last]]
-    count, moment = np.cumsum([0.0, *weight]), np.cumsum([0.0, *weight * at])  # sums over a range are two look-ups
+    # Running sums, so that those over a range are two look-ups.
+    count, moment = (np.concatenate([[0.0], np.cumsum(values)]) for values in (weight, weight * at))
 
     def within(start: Ints, end: Ints) -> tuple[Floats, Floats]:
         left, right = np.searchsorted(at, start, side="right"), np.searchsorted(at, end, side="right")
@@ -141,7 +162,7 @@ def _lower(text: str) -> str:
 def _kinds(codes: Ints) -> Ints:
     unique, inverse = np.unique(codes, return_inverse=True)
     kinds = np.array([_kind(chr(code)) for code in unique.tolist()], dtype=np.int64)
-    return np.asarray(kinds[inverse] if len(kinds) else np.zeros(0, np.int64))
+    return np.asarray(kinds[inverse])
 
 
 @lru_cache(maxsize=65_536)
