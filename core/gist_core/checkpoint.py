@@ -23,7 +23,7 @@ from gist_core.errors import CheckpointError
 FORMAT_VERSION = 1
 CONFIG, WEIGHTS, TOKENIZER = "gist.json", "model.safetensors", "tokenizer.json"
 EXTRACTOR = "extractor"  # a checkpoint within a checkpoint: what chooses the words that a generative one reads
-_SCALE = ".int8_scale"
+SCALE = ".int8_scale"
 Tensors = Mapping[str, NDArray[Any]]
 
 
@@ -84,11 +84,9 @@ def read_tensors(folder: Path) -> dict[str, NDArray[Any]]:
     Raises:
         CheckpointError: The file is missing or damaged.
     """
-    stored = _stored(folder)
+    stored = stored_tensors(folder)
     return {
-        name: _restore(tensor, stored.get(name + _SCALE))
-        for name, tensor in stored.items()
-        if not name.endswith(_SCALE)
+        name: _restore(tensor, stored.get(name + SCALE)) for name, tensor in stored.items() if not name.endswith(SCALE)
     }
 
 
@@ -121,7 +119,7 @@ def update_checkpoint(folder: Path, manifest: Manifest, tensors: Tensors) -> Non
     Raises:
         CheckpointError: The checkpoint is missing or damaged.
     """
-    stored = _stored(folder)
+    stored = stored_tensors(folder)
     try:
         tokenizer_json = (folder / TOKENIZER).read_text(encoding="utf-8")
     except OSError as error:
@@ -138,7 +136,7 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     temporary.replace(folder / CONFIG)
 
 
-def to_int8(tensors: Tensors, smallest: int = 4_096) -> dict[str, NDArray[Any]]:
+def to_int8(tensors: Tensors, smallest: int = 2_048) -> dict[str, NDArray[Any]]:
     """Matrices of at least ``smallest`` numbers as int8 with one float32 scale a row, symmetric; the rest as it is."""
     out: dict[str, NDArray[Any]] = {}
     for name, tensor in tensors.items():
@@ -147,11 +145,16 @@ def to_int8(tensors: Tensors, smallest: int = 4_096) -> dict[str, NDArray[Any]]:
             continue
         scale = np.maximum(np.abs(tensor).max(axis=1), 1e-12).astype(np.float32) / 127
         out[name] = np.rint(tensor / scale[:, None]).astype(np.int8)
-        out[name + _SCALE] = scale
+        out[name + SCALE] = scale
     return out
 
 
-def _stored(folder: Path) -> dict[str, NDArray[Any]]:
+def stored_tensors(folder: Path) -> dict[str, NDArray[Any]]:
+    """All tensors by name as they are stored, the scales of int8 matrices among them.
+
+    Raises:
+        CheckpointError: The file is missing or damaged.
+    """
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 

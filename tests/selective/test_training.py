@@ -23,7 +23,7 @@ from gist_core.selective.fusion import AS_IT_IS, MODES, SIGNALS, Calibration, un
 from gist_core.selective.network import start_network
 from gist_core.selective.pooling import pool_logits
 from gist_core.selective.signals import Special
-from gist_core.training import export, recipe
+from gist_core.training import export, recipe, steps
 from gist_core.training.batches import make_batch
 from gist_core.training.examples import ANSWER, EVIDENCE, ExampleBuilder, joined
 from gist_core.training.export import export_selective
@@ -87,16 +87,14 @@ def test_train_export_load_compress(data, encoder, tmp_path):
 def test_a_resumed_run_ends_as_an_uninterrupted_one(data, encoder, tmp_path, monkeypatch):
     whole = _train(data, tmp_path / "whole", encoder, steps=4)
     with monkeypatch.context() as patch:
-        from gist_core.training import selective
-
-        save = selective.save_state
+        save = steps.save_state
 
         def stop_after_two(*arguments):
             save(*arguments)
             if arguments[-1] == 2:
                 raise KeyboardInterrupt
 
-        patch.setattr(selective, "save_state", stop_after_two)
+        patch.setattr(steps, "save_state", stop_after_two)
         with pytest.raises(KeyboardInterrupt):
             _train(data, tmp_path / "parts", encoder, steps=4)
     resumed = _train(data, tmp_path / "parts", encoder, steps=4)

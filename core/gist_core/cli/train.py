@@ -57,6 +57,27 @@ def selective(
     typer.echo(f"Wrote {out / 'checkpoint'}", err=True)
 
 
+@app.command("languages")
+@clear_errors()
+def languages(
+    *,
+    data: Questions,
+    out: Annotated[Path, typer.Option(help="Folder of the run: log, resumable state, and `checkpoint/` at the end.")],
+    start: Annotated[Path, typer.Option(help="The selective checkpoint that is to read other languages: a folder.")],
+    steps: Annotated[int, typer.Option(min=0, help="Optimiser steps; 0 goes once through the mix.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of sampling and of what is new.")] = 13,
+    version: Annotated[str, typer.Option(help="Version of the checkpoint.")] = "1",
+) -> None:
+    """Teach a checkpoint other languages than English, which it reads as before. A run stopped half-way goes on."""
+    from gist_core.selective.engine import load_parts
+    from gist_core.training.export import export_languages
+    from gist_core.training.languages import LanguagesRecipe, train_languages
+
+    learned = train_languages(data, out, load_parts(start), LanguagesRecipe(steps=steps, seed=seed))
+    export_languages(start, learned, data, out / "checkpoint", version)
+    typer.echo(f"Wrote {out / 'checkpoint'}", err=True)
+
+
 @app.command("calibrate")
 @clear_errors()
 def calibrate(

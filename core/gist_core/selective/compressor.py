@@ -105,9 +105,10 @@ class SelectiveCompressor:
     def _prepare(self, call: _Call) -> Prepared:
         from gist_core.selective.signals import prepare
 
-        parts = self._engine().parts
-        titles = [title_of(p.metadata) for p in call.passages]
-        return prepare([p.text for p in call.passages], call.query, parts.tokenizer, parts.model.config, titles)
+        engine = self._engine()
+        texts, titles = [p.text for p in call.passages], [title_of(p.metadata) for p in call.passages]
+        tokenizer, config = engine.parts.tokenizer, engine.parts.model.config
+        return prepare(texts, call.query, tokenizer, config, titles, engine.foreign_tokenizer)
 
     def _finish(self, call: _Call, prepared: Prepared, scores: Sequence[WindowScores]) -> list[Compressed]:
         units, keep = self._rate(call.passages, prepared, scores)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -20,21 +20,24 @@ from gist_core.checkpoint import TOKENIZER, Manifest, read_manifest, read_tensor
 from gist_core.device import resolve_device, resolve_dtype
 from gist_core.errors import CheckpointError, CompressionError
 from gist_core.selective.config import SelectiveConfig
+from gist_core.selective.foreign import ROWS, Foreign
 from gist_core.selective.fusion import MODES, SIGNALS, Calibration, Fusion, Mode, Rating
 from gist_core.selective.model import SelectiveModel
 from gist_core.selective.network import PaddedNetwork, start_network
 from gist_core.selective.scorer import Scorer, WindowItem, WindowScores
 
 KIND = "selective"
+_FOREIGN, _PIECES = "foreign.", "foreign_pieces"
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a selective checkpoint holds; ``ratings`` has every mode."""
+    """What a selective checkpoint holds; ``ratings`` has every mode, ``foreign`` what other languages are read with."""
 
     model: SelectiveModel
     tokenizer: Tokenizer
     ratings: dict[Mode, Rating]
+    foreign: Foreign | None = None
 
     def with_rating(self, mode: Mode, rating: Rating) -> Parts:
         """The same parts with another rating of one mode."""
@@ -43,9 +46,13 @@ class Parts:
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """Ready to score: ``worker`` runs the windows of all callers on one device, ``embedder`` embeds token rows."""
+    """Ready to score: ``worker`` runs the windows of all callers on one device, ``embedder`` embeds token rows.
+
+    ``foreign_tokenizer`` makes the tokenizer of other languages when it is first called; None where there is none.
+    """
 
     parts: Parts
+    foreign_tokenizer: Callable[[], Tokenizer] | None
     worker: BatchWorker[WindowItem, WindowScores]
     embedder: BatchWorker[NDArray[np.int64], NDArray[np.float32]]
 
@@ -61,6 +68,7 @@ def load_parts(folder: Path) -> Parts:
     tensors = read_tensors(folder)
     settings = dict(manifest.config)
     ratings = _ratings(tensors, settings.pop("length_exponent"), settings.pop("calibration", {}))
+    foreign = _foreign(tensors, settings.pop(_PIECES, ""))
     with torch.device("meta"):
         model = SelectiveModel(SelectiveConfig(**settings))
     network = {n[6:]: torch.from_numpy(t) for n, t in tensors.items() if n.startswith("model.")}
@@ -74,7 +82,7 @@ def load_parts(folder: Path) -> Parts:
         raise CheckpointError(f"{folder} does not fit together: {error}", hint="Copy the checkpoint again.") from error
     tokenizer.no_truncation()
     tokenizer.no_padding()
-    return Parts(model, tokenizer, ratings)
+    return Parts(model, tokenizer, ratings, foreign)
 
 
 def save_parts(folder: Path, parts: Parts, name: str, version: str, *, int8: bool) -> None:
@@ -82,6 +90,7 @@ def save_parts(folder: Path, parts: Parts, name: str, version: str, *, int8: boo
     network: dict[str, NDArray[Any]] = {
         f"model.{n}": t.detach().float().cpu().numpy() for n, t in parts.model.state_dict().items()
     }
+    network |= foreign_tensors(parts)
     if int8:
         network = to_int8(network)
     manifest = Manifest(KIND, name, version, settings_of(parts))
@@ -90,7 +99,10 @@ def save_parts(folder: Path, parts: Parts, name: str, version: str, *, int8: boo
 
 def settings_of(parts: Parts) -> dict[str, Any]:
     """What the manifest of a checkpoint says of its parts."""
-    return asdict(parts.model.config) | {
+    found = asdict(parts.model.config)
+    if parts.foreign:
+        found[_PIECES] = " ".join(parts.foreign.pieces)
+    return found | {
         "length_exponent": {mode: rating.length_exponent for mode, rating in parts.ratings.items()},
         "calibration": {mode: asdict(rating.calibration) for mode, rating in parts.ratings.items()},
     }
@@ -102,6 +114,12 @@ def fusion_tensors(parts: Parts) -> dict[str, NDArray[Any]]:
     return {f"fusion.{mode}.{f.name}": getattr(rating.fusion, f.name) for mode, rating in found for f in fields(Fusion)}
 
 
+def foreign_tensors(parts: Parts) -> dict[str, NDArray[Any]]:
+    """What other languages are read with by the names it is stored under; empty where there is nothing."""
+    tensors = parts.foreign.tensors if parts.foreign else {}
+    return {_FOREIGN + name: tensor.numpy() for name, tensor in tensors.items()}
+
+
 def start_engine(parts: Parts, device: str) -> Engine:
     """Put the network on its device.
 
@@ -111,26 +129,35 @@ def start_engine(parts: Parts, device: str) -> Engine:
     place = resolve_device(device)
     lock = threading.Lock()
 
-    @cache
-    def started() -> Scorer:
-        return Scorer(start_network(parts.model, place, resolve_dtype(place)))
+    foreign = parts.foreign
 
-    def scorer() -> Scorer:
+    @cache
+    def started(*, of_foreign: bool) -> Scorer:
+        model = foreign.model(parts.model) if of_foreign and foreign else parts.model
+        return Scorer(start_network(model, place, resolve_dtype(place)))
+
+    def scorer(*, of_foreign: bool) -> Scorer:
         """Started in the worker's thread: a second team of OpenMP threads would make both teams slow."""
         with lock:
-            return started()
+            return started(of_foreign=of_foreign)
 
     def run(items: list[WindowItem]) -> Sequence[WindowScores]:
+        scores: dict[int, WindowScores] = {}
         with _model_errors(place):
-            return scorer()(items)
+            for of_foreign in {item.foreign for item in items}:
+                rows = [row for row, item in enumerate(items) if item.foreign == of_foreign]
+                found = scorer(of_foreign=of_foreign)([items[row] for row in rows])
+                scores |= zip(rows, found, strict=True)
+        return [scores[row] for row in range(len(items))]
 
     def embed(rows: list[NDArray[np.int64]]) -> Sequence[NDArray[np.float32]]:
         with _model_errors(place):
-            return scorer().embed(rows)
+            return scorer(of_foreign=False).embed(rows)
 
     most = float(PaddedNetwork.batch_tokens)
     return Engine(
         parts,
+        cache(partial(foreign.tokenizer, parts.tokenizer)) if foreign else None,
         BatchWorker(run, max_items=4_096, cost=lambda item: float(len(item.ids)), max_cost=most),
         BatchWorker(embed, max_items=4_096, cost=lambda row: float(len(row)), max_cost=most),
     )
@@ -142,6 +169,18 @@ def _model_errors(place: torch.device) -> Iterator[None]:
         yield
     except (RuntimeError, MemoryError) as error:
         raise CompressionError(f"The model failed on {place}: {error}", hint="Try device='cpu'.") from error
+
+
+def _foreign(tensors: dict[str, NDArray[Any]], pieces: str) -> Foreign | None:
+    found = {n.removeprefix(_FOREIGN): torch.from_numpy(t) for n, t in tensors.items() if n.startswith(_FOREIGN)}
+    if not found:
+        return None
+    if ROWS not in found or found[ROWS].shape[1] != len(pieces.split()):
+        raise CheckpointError(
+            f"The checkpoint names {len(pieces.split())} pieces of other languages and holds other embeddings.",
+            hint="Copy the checkpoint again.",
+        )
+    return Foreign(pieces.split(), found)
 
 
 def _ratings(

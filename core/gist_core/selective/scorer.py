@@ -29,11 +29,15 @@ TRIM_TOKENS = 8_192  # after so many tokens freed memory goes back to the system
 
 @dataclass(frozen=True, slots=True)
 class WindowItem:
-    """One window to score: ``query`` and ``ids`` (L,) with special tokens, ``piece`` (L,) the unit piece or -1."""
+    """One window to score: ``query`` and ``ids`` (L,) with special tokens, ``piece`` (L,) the unit piece or -1.
+
+    ``foreign``: its ids are those of ``Foreign.tokenizer``, for the network that reads them.
+    """
 
     query: tuple[int, ...]
     ids: Ints
     piece: Ints
+    foreign: bool = False
 
     def key(self) -> bytes:
         """What the scores depend on, as a digest."""

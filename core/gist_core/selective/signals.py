@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,6 +37,7 @@ FOREIGN_TEXT, FOREIGN_QUERY = 0.28, 0.16  # shares of words that are spelled: wh
 QUERY_TAIL = 24  # of a query that is too long, so many tokens are kept from its end
 NEARNESS = 4.0  # logits between the word nearest to a foreign query's words and one far from them (decision 15)
 TITLE_TOKENS = 24  # of a title that is longer, its end is not read
+TITLE_FRAME = 3  # around a title and what stands below it: [CLS] and two [SEP]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,27 +90,33 @@ def prepare(
     tokenizer: Tokenizer,
     config: SelectiveConfig,
     titles: Sequence[str] = (),
+    foreign: Callable[[], Tokenizer] | None = None,
 ) -> Prepared:
     """Segment, tokenise and cut; work that grows linearly with the text.
 
     ``titles``, one a text and "" for none, are read with a query only, and only where they differ: they tell which text
-    a question is about.
+    a question is about. ``foreign`` gives what calls in other languages are tokenised with, once ``tokenizer`` has told
+    them apart.
     """
     found = [units_of(t, config.granularity) for t in texts]
     units = [[s.span for s in f] for f in found]
-    encoded = tokenizer.encode(clean(query or ""), add_special_tokens=False)
+    encoded, tokens = _read(query or "", texts, units, tokenizer)
+    mode = _mode(encoded, tokens, tokenizer)
+    changed = foreign if mode == "foreign" else None
+    if changed:
+        tokenizer = changed()
+        encoded, tokens = _read(query or "", texts, units, tokenizer)
     tell = encoded.ids and len(set(titles)) > 1
     headed = read_titles(titles, tokenizer, title_room(config)) if tell else None
-    cut = windows(tokenize(texts, units, tokenizer), config.window_tokens, headed)
+    cut = windows(tokens, config.window_tokens, headed)
     special, ids = special_ids(tokenizer), _query_ids(encoded, config.query_tokens - 2)
     framed = (special.cls, *ids.tolist(), special.sep)
     items, piece_unit = [], []
     for row in range(len(cut)):
         batch = collate(cut, [row], special.cls, special.sep, special.pad)
         piece, owners = _pieces(cut.tokens.unit, batch.at[0])
-        items.append(WindowItem(framed, batch.ids[0], piece))
+        items.append(WindowItem(framed, batch.ids[0], piece, changed is not None))
         piece_unit.append(owners)
-    mode = _mode(encoded, cut.tokens, tokenizer)
     if mode == "foreign":
         asked, said = terms.word_ids(query or ""), terms.words(texts, units, cut)
     else:
@@ -117,9 +124,15 @@ def prepare(
     return Prepared(found, cut, mode, asked, said, gram_hits(query or "", texts, units), items, piece_unit)
 
 
+def _read(
+    query: str, texts: Sequence[str], units: Sequence[Sequence[Span]], tokenizer: Tokenizer
+) -> tuple[Encoding, Tokens]:
+    return tokenizer.encode(clean(query), add_special_tokens=False), tokenize(texts, units, tokenizer)
+
+
 def title_room(config: SelectiveConfig) -> int:
     """What the positions of the network leave beside a full window, [CLS] and two [SEP]."""
-    return max(0, min(TITLE_TOKENS, config.max_positions - config.window_tokens - 3))
+    return max(0, min(TITLE_TOKENS, config.max_positions - config.window_tokens - TITLE_FRAME))
 
 
 def units_of(text: str, granularity: str) -> list[Segment]:

@@ -8,18 +8,38 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
 from tokenizers import Tokenizer
 
 from gist_core.cases import load_cases
-from gist_core.checkpoint import read_manifest, update_checkpoint, write_manifest
+from gist_core.checkpoint import (
+    SCALE,
+    read_manifest,
+    stored_tensors,
+    to_int8,
+    update_checkpoint,
+    write_checkpoint,
+    write_manifest,
+)
 from gist_core.errors import InvalidInputError
 from gist_core.records import read_records
-from gist_core.selective.engine import Engine, Parts, fusion_tensors, load_parts, save_parts, settings_of, start_engine
+from gist_core.selective.engine import (
+    Engine,
+    Parts,
+    foreign_tensors,
+    fusion_tensors,
+    load_parts,
+    save_parts,
+    settings_of,
+    start_engine,
+)
+from gist_core.selective.foreign import Foreign
 from gist_core.selective.fusion import AS_IT_IS, MODES, Calibration, Mode, Rating, untrained
 from gist_core.selective.model import SelectiveModel
+from gist_core.selective.signals import TITLE_FRAME, TITLE_TOKENS
 from gist_core.training.fusion import Rated, calibrate, choose_exponent, fit_fusion, held_out_logits, rate_cases
 from gist_core.training.mix import SELECTIVE_MIX
-from gist_core.training.vocabulary import trim_vocabulary
+from gist_core.training.vocabulary import reachable, renumbered, trim_vocabulary
 
 CASES: dict[Mode, dict[str, int]] = {
     "query": {
@@ -35,7 +55,7 @@ CASES: dict[Mode, dict[str, int]] = {
         "policyqa": 200,
         "qed_dev": 100,
     },
-    "foreign": {"xquad": 1_200},
+    "foreign": {"xquad": 1_200, "jaquad": 300, "cmrc2018": 200},
     "free": {
         "nolicence_squadshifts_new_wiki": 200,
         "fairytaleqa": 40,
@@ -78,6 +98,25 @@ def fit(folder: Path, data: Path, ratings: Mapping[Mode, Rating]) -> Parts:
     parts = load_parts(folder)
     engine = start_engine(parts, "auto")
     return replace(parts, ratings={mode: ratings.get(mode) or _fit_rating(engine, data, mode) for mode in MODES})
+
+
+def export_languages(start: Path, foreign: Foreign, data: Path, out: Path, version: str) -> None:
+    """Write to ``out`` the checkpoint ``start`` with what it reads other languages with, and a rating for those.
+
+    To make room, rows that nothing reads are left out: pieces that no text comes to, positions behind the longest
+    window. All that is kept is kept bit for bit.
+    """
+    parts, tensors = load_parts(start), stored_tensors(start)
+    config, kept = parts.model.config, reachable(parts.tokenizer)
+    positions = min(config.max_positions, max(config.window_tokens + TITLE_TOKENS + TITLE_FRAME, config.query_tokens))
+    for name, rows in (("word", kept), ("position", np.arange(positions))):
+        stored = f"model.embeddings.{name}.weight"
+        tensors |= {key: tensors[key][rows] for key in (stored, stored + SCALE) if key in tensors}
+    smaller = SelectiveModel(replace(config, vocab_size=len(kept), max_positions=positions))
+    more = replace(parts, model=smaller, tokenizer=renumbered(parts.tokenizer, kept), foreign=foreign)
+    manifest = replace(read_manifest(start), version=version, config=settings_of(more))
+    write_checkpoint(out, manifest, tensors | to_int8(foreign_tensors(more)), more.tokenizer.to_str())
+    refit(out, data, "foreign", version)
 
 
 def refit(folder: Path, data: Path, mode: Mode, version: str) -> Rating:

@@ -66,7 +66,8 @@ class ReadUnits(NamedTuple):
 
 def read_units(engine: Engine, texts: Sequence[str], query: str | None, titles: Sequence[str] = ()) -> ReadUnits:
     """What the fusion is told of every unit of some texts."""
-    made = prepare(texts, query, engine.parts.tokenizer, engine.parts.model.config, titles)
+    tokenizer, config = engine.parts.tokenizer, engine.parts.model.config
+    made = prepare(texts, query, tokenizer, config, titles, engine.foreign_tokenizer)
     found = signals(made, engine.worker.submit(made.items).result())
     spans = [(i, s.span) for i, group in enumerate(made.segments) for s in group]
     sizes = np.bincount(made.cut.tokens.unit, minlength=len(spans)).astype(np.float32)

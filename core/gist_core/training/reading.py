@@ -1,7 +1,8 @@
-"""What a step's windows look like to the selective model: frozen parts without gradients, the trained branch with."""
+"""What a step's windows look like to the selective model, and to what is read of them before it is mixed."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,18 +33,42 @@ class Reading:
     cosines: Tensor
     lexical: Tensor
 
+    def signals(self, scores: Tensor, window: Tensor) -> Tensor:
+        """(U, 9) in the order that ``mixture`` takes them: pooled keep logits (U,), the rest of unit and window."""
+        return torch.cat([scores[:, None], self.relevance[window, None], self.cosines, self.lexical], dim=1)
 
-def read_batch(model: SelectiveModel, frozen: Network, batch: TrainingBatch) -> Reading:
-    """Run a step's windows; gradients reach the interaction branch, the sides and the heads."""
+
+Reader = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+"""Ids (B, L) and mask (B, L) -> (B, L, H) after the shared layers and of the embedding branch."""
+
+
+def frozen_reader(network: Network) -> Reader:
+    """What is not trained; no gradients."""
+    return lambda ids, mask: _frozen(network, ids, mask)
+
+
+def live_reader(model: SelectiveModel) -> Reader:
+    """The model's own layers, with gradients."""
+
+    def read(ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        place = model.side.device
+        shared = model.encode_windows(ids.to(place), mask.to(place))
+        return shared, model.embed(shared, mask.to(place))
+
+    return read
+
+
+def read_batch(model: SelectiveModel, reader: Reader, batch: TrainingBatch) -> Reading:
+    """Run a step's windows; gradients reach the interaction branch, the sides, the heads, and go on into the reader."""
     place = model.side.device
     query_mask = batch.query_mask.to(place)
-    queries, query_vectors = _frozen(frozen, batch.query_ids, batch.query_mask)
+    queries, query_vectors = reader(batch.query_ids, batch.query_mask)
     embedded = normalize((query_vectors * query_mask[..., None]).sum(1), dim=-1)
     keep, relevance, cosines = [], [], []
     first = 0
     for chunk in batch.chunks:
         mask, question = chunk.mask.to(place), chunk.question.to(place)
-        shared, vectors = _frozen(frozen, chunk.ids, chunk.mask)
+        shared, vectors = reader(chunk.ids, chunk.mask)
         logits, rel = model.interact(queries[question], query_mask[question], shared, mask)
         keep.append(logits[chunk.real.to(place)].float())
         relevance.append(rel.float())

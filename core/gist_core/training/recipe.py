@@ -18,6 +18,7 @@ from gist_core.selective.signals import special_ids, title_room
 from gist_core.training.examples import ExampleBuilder
 from gist_core.training.mix import SELECTIVE_MIX, build_examples
 from gist_core.training.selective import SelectiveRecipe, sampler, train
+from gist_core.training.steps import Data
 
 VALIDATION_MIX = {
     "nq20_even": 64,
@@ -78,4 +79,4 @@ def train_selective(
     draw = sampler(pools, recipe.seed, recipe.examples_per_step)
     fusions = {"query": start.ratings["query"].fusion, "free": start.ratings["free"].fusion}
     examples = [e for pool in held.values() for e in pool]
-    return train(model, draw, examples, special, recipe, out, fusions, goes_on=goes_on)
+    return train(model, Data(draw, examples), special, recipe, out, fusions, goes_on=goes_on)

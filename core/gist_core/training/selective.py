@@ -9,12 +9,9 @@ from a checkpoint leaves what that says of calls without a question as it is: th
 from __future__ import annotations
 
 import copy
-import json
-import math
 import random
-import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -31,25 +28,19 @@ from gist_core.training.batches import TrainingBatch, make_batch
 from gist_core.training.examples import ANSWER, Example
 from gist_core.training.losses import answer_loss, ranking_loss, token_loss, unit_loss, unit_targets
 from gist_core.training.precision import mixed_precision
-from gist_core.training.reading import change, mixture, read_batch
-from gist_core.training.state import resume_state, save_state
+from gist_core.training.reading import Reading, change, frozen_reader, mixture, read_batch
+from gist_core.training.steps import Data, Pace, take_steps
 
 TRAINED = ("interaction_branch", "side", "keep_head", "relevance_head", "mixture")
 
 
 @dataclass(frozen=True, slots=True)
-class SelectiveRecipe:
-    """Settings of a run; ``steps`` optimiser steps of ``examples_per_step`` questions."""
+class SelectiveRecipe(Pace):
+    """Settings of a run."""
 
-    steps: int = 1_500
-    examples_per_step: int = 16
     learning_rate: float = 1e-4
     head_learning_rate: float = 5e-4
-    warmup: float = 0.06
     pull: float = 1e-4  # share of the way back to the initial weights, each step
-    clip: float = 1.0
-    seed: int = 13
-    save_every: int = 100
 
 
 class Trainee(nn.Module):
@@ -90,16 +81,21 @@ def losses(trainee: Trainee, frozen: Frozen, examples: Sequence[Example]) -> dic
 
 
 def _learned(trainee: Trainee, frozen: Network, batch: TrainingBatch) -> dict[str, Tensor]:
-    read = read_batch(trainee.model, frozen, batch)
+    read = read_batch(trainee.model, frozen_reader(frozen), batch)
     question, window = (t.to(read.keep.device) for t in (batch.unit_question, batch.unit_window))
     scores = pool_logits(read.keep, read.unit, len(question))
-    targets, groups = unit_targets(read.labels, read.unit, len(question)), len(batch.query_ids)
-    signals = torch.cat([scores[:, None], read.relevance[window, None], read.cosines, read.lexical], dim=1)
     asked = (batch.query_mask.sum(dim=1) > FRAME).to(question.device)[question]
+    with_query, without = (trainee.mixture[m](read.signals(scores, window)).squeeze(-1) for m in ("query", "free"))
+    return reading_losses(read, batch, scores, torch.where(asked, with_query, without))
+
+
+def reading_losses(read: Reading, batch: TrainingBatch, scores: Tensor, mixed: Tensor) -> dict[str, Tensor]:
+    """The parts of the loss, to be added up; ``scores`` and ``mixed`` (U,): pooled keep logits, and with all else."""
+    question, window = (t.to(read.keep.device) for t in (batch.unit_question, batch.unit_window))
+    targets, groups = unit_targets(read.labels, read.unit, len(question)), len(batch.query_ids)
     known, token_question = read.labels >= 0, question[read.unit]
-    with_query, without = (trainee.mixture[m](signals).squeeze(-1) for m in ("query", "free"))
     return {
-        "mixed": ranking_loss(torch.where(asked, with_query, without), targets, question, groups),
+        "mixed": ranking_loss(mixed, targets, question, groups),
         "rank": 0.5 * ranking_loss(scores + read.relevance[window], targets, question, groups),
         "unit": 0.5 * unit_loss(scores, targets),
         "token": 0.5 * token_loss(read.keep, read.labels),
@@ -110,8 +106,7 @@ def _learned(trainee: Trainee, frozen: Network, batch: TrainingBatch) -> dict[st
 
 def train(
     model: SelectiveModel,
-    examples: Callable[[int], Sequence[Example]],
-    validation: Sequence[Example],
+    data: Data,
     special: Special,
     recipe: SelectiveRecipe,
     out: Path,
@@ -123,46 +118,31 @@ def train(
 
     Args:
         model: Start, usually ``from_pretrained_encoder``.
-        examples: Step number -> its examples; must be a pure function of the number, so that a resumed
-            run sees what an uninterrupted one sees.
-        validation: Examples whose loss is logged at every save.
+        data: What is read.
         special: Framing token ids.
         recipe: Settings.
         out: Folder for ``log.jsonl`` and ``state.pt``; a run found there is resumed.
         fusions: Where the mixtures start: ``query`` and ``free``.
         goes_on: Whether what the model says without a question is to stay as it is.
     """
-    out.mkdir(parents=True, exist_ok=True)
     accelerator = Accelerator(mixed_precision=mixed_precision())
     trainee = Trainee(model, fusions)
-    optimizer = _optimizer(trainee, recipe)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, recipe))
-    trainee, optimizer = accelerator.prepare(trainee, optimizer)
+    trainee, optimizer = accelerator.prepare(trainee, _optimizer(trainee, recipe))
     before = copy.deepcopy(model).eval().to(accelerator.device) if goes_on else None
     frozen = Frozen(start_network(model, accelerator.device, torch.float32), special, before)
     model.train()
     anchors = _Anchors(trainee)
-    held = [validation[i : i + 16] for i in range(0, len(validation), 16)]
-    state = {"trainee": trainee, "optimizer": optimizer, "schedule": schedule, "anchors": anchors}
-    start = resume_state(out / "state.pt", state)
-    began = time.monotonic()
-    for step in range(start, recipe.steps):
-        with accelerator.autocast():
-            parts = losses(trainee, frozen, examples(step))
-        accelerator.backward(sum(parts.values()))
-        accelerator.clip_grad_norm_([p for p in trainee.parameters() if p.requires_grad], recipe.clip)
-        optimizer.step()
-        schedule.step()
-        optimizer.zero_grad()
-        anchors.pull(trainee, recipe.pull)
-        row = {"step": step + 1, "seconds": round(time.monotonic() - began, 1)}
-        row |= {k: round(float(v.detach()), 4) for k, v in parts.items()}
-        if (step + 1) % recipe.save_every == 0 or step + 1 == recipe.steps:
-            row |= _validate(accelerator, trainee, frozen, held)
-            save_state(out / "state.pt", state, step + 1)
-        with (out / "log.jsonl").open("a", encoding="utf-8") as log:
-            log.write(json.dumps(row) + "\n")
-    (out / "recipe.json").write_text(json.dumps(asdict(recipe), indent=2) + "\n", encoding="utf-8")
+    take_steps(
+        recipe,
+        data,
+        trainee,
+        optimizer,
+        lambda some: losses(trainee, frozen, some),
+        out,
+        accelerator=accelerator,
+        more={"anchors": anchors},
+        after=lambda: anchors.pull(trainee, recipe.pull),
+    )
     return model.eval()
 
 
@@ -176,13 +156,6 @@ def _optimizer(trainee: Trainee, recipe: SelectiveRecipe) -> torch.optim.AdamW:
             (layers if part == "interaction_branch" else heads).append(parameter)
     groups = [{"params": layers, "lr": recipe.learning_rate}, {"params": heads, "lr": recipe.head_learning_rate}]
     return torch.optim.AdamW(groups, weight_decay=0.0, betas=(0.9, 0.98))
-
-
-def _rate(step: int, recipe: SelectiveRecipe) -> float:
-    warm = max(1, int(recipe.warmup * recipe.steps))
-    if step < warm:
-        return (step + 1) / warm
-    return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, recipe.steps - warm)))
 
 
 class _Anchors:
@@ -205,18 +178,6 @@ class _Anchors:
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """What ``resume_state`` reads."""
         self._start = state
-
-
-@torch.no_grad()
-def _validate(
-    accelerator: Accelerator, trainee: Trainee, frozen: Frozen, held: Sequence[Sequence[Example]]
-) -> dict[str, float]:
-    totals: dict[str, float] = {}
-    for examples in held:
-        with accelerator.autocast():
-            for name, value in losses(trainee, frozen, examples).items():
-                totals[name] = totals.get(name, 0.0) + float(value) / len(held)
-    return {f"validation_{k}": round(v, 4) for k, v in totals.items()}
 
 
 def sampler(pools: dict[str, list[Example]], rng_seed: int, per_step: int) -> Callable[[int], Sequence[Example]]:

@@ -32,7 +32,23 @@ def trim_vocabulary(
     state = model.state_dict()
     state["embeddings.word.weight"] = state["embeddings.word.weight"][torch.from_numpy(kept)]
     smaller.load_state_dict(state)
-    return smaller, _renumbered(tokenizer, kept)
+    return smaller, renumbered(tokenizer, kept)
+
+
+def reachable(tokenizer: Tokenizer) -> NDArray[np.int64]:
+    """(V,) ids of the special tokens and of the pieces that some text can come to.
+
+    The inside of a word never begins with an ideograph or a full stop, since those are words by themselves.
+    """
+    special = {t.content for t in tokenizer.get_added_tokens_decoder().values()}
+    kept = [i for piece, i in tokenizer.get_vocab().items() if piece in special or _is_reachable(piece, tokenizer)]
+    return np.sort(np.asarray(kept, dtype=np.int64))
+
+
+def _is_reachable(piece: str, tokenizer: Tokenizer) -> bool:
+    word = f"a{piece[2:]}" if piece.startswith("##") and len(piece) > len("##") else piece
+    found = tokenizer.pre_tokenizer.pre_tokenize_str(tokenizer.normalizer.normalize_str(word))
+    return [text for text, _ in found] == [word]
 
 
 def _kept(tokenizer: Tokenizer, counts: NDArray[np.int64], size: int) -> NDArray[np.int64]:
@@ -46,7 +62,8 @@ def _kept(tokenizer: Tokenizer, counts: NDArray[np.int64], size: int) -> NDArray
     return np.sort(np.argsort(-rank, kind="stable")[:size])
 
 
-def _renumbered(tokenizer: Tokenizer, kept: NDArray[np.int64]) -> Tokenizer:
+def renumbered(tokenizer: Tokenizer, kept: NDArray[np.int64]) -> Tokenizer:
+    """The tokenizer with the ids ``kept`` (V,), sorted, and no others, numbered anew in their order."""
     content = json.loads(tokenizer.to_str())
     number = {int(old): new for new, old in enumerate(kept)}
     vocabulary = content["model"]["vocab"]

@@ -1,0 +1,90 @@
+"""A selective model that learns other languages: its own weights frozen, what ``selective.foreign`` names trained."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable
+
+import torch
+import torch.nn.functional as F
+from peft import LoraConfig, inject_adapter_in_model
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+
+from gist_core.selective.foreign import ADAPTED, BASIS, DOWN, HEADS, OFFSET, ROWS, UP, Foreign
+from gist_core.selective.model import SelectiveModel
+from gist_core.selective.windows import clean
+
+RANK = 8  # of the changes of a linear layer: as much as fits into the package
+WIDTH = 48  # of the embeddings of characters, as above
+_IDEOGRAPH = "CJK UNIFIED IDEOGRAPH"
+
+
+class FactoredWords(nn.Module):
+    """Word embeddings: those of the base, frozen, and ``count`` more as a product of two small matrices."""
+
+    def __init__(self, base: nn.Embedding, count: int, width: int, like: Tensor) -> None:
+        """``like`` (N, H): rows whose mean and spread the new ones start with."""
+        super().__init__()
+        self.base = base.requires_grad_(False)  # noqa: FBT003 - torch's own signature
+        basis = torch.linalg.qr(torch.randn(like.shape[1], width))[0].T
+        spread = (like - like.mean(dim=0)).norm(dim=1).mean() / width**0.5
+        self.rows = nn.Parameter(torch.randn(width, count))
+        self.basis = nn.Parameter(basis * spread)
+        self.offset = nn.Parameter(like.mean(dim=0).clone())
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """(B, L) int64 -> (B, L, H)."""
+        count = self.base.num_embeddings
+        old = self.base(ids.clamp(max=count - 1))
+        new = F.embedding((ids - count).clamp(min=0), self.rows.T @ self.basis + self.offset)
+        return torch.where((ids < count)[..., None], old, new)
+
+
+def characters_missing(groups: Iterable[Iterable[str]], tokenizer: Tokenizer, most: int) -> list[str]:
+    """Pieces for the ``most`` frequent characters that a WordPiece vocabulary has no piece for.
+
+    One that stands inside words gets a piece for that as well; ideographs stand alone. Groups of texts count alike.
+    """
+    vocabulary, shares = tokenizer.get_vocab(), Counter[str]()
+    for texts in groups:
+        counts = Counter(c for text in texts for c in tokenizer.normalizer.normalize_str(clean(text)))
+        missing = {c: n for c, n in counts.items() if not c.isspace() and c not in vocabulary}
+        shares.update({c: n / sum(missing.values()) for c, n in missing.items()})
+    pieces = []
+    for character, _ in shares.most_common():
+        wanted = [character] if _stands_alone(character) else [character, f"##{character}"]
+        pieces += [p for p in wanted if p not in vocabulary]
+    return pieces[:most]
+
+
+def _stands_alone(character: str) -> bool:
+    """Whether the tokenizer parts it from its neighbours: ideographs, punctuation, symbols."""
+    return unicodedata.name(character, "").startswith(_IDEOGRAPH) or unicodedata.category(character)[0] in "PSZC"
+
+
+def adapt(model: SelectiveModel, tokenizer: Tokenizer, pieces: list[str]) -> SelectiveModel:
+    """Make a model ready, in place: only what ``Foreign`` holds gets gradients."""
+    inject_adapter_in_model(LoraConfig(r=RANK, lora_alpha=2 * RANK, target_modules=ADAPTED.pattern), model)
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_("lora_" in name or name in HEADS)
+    vocabulary = tokenizer.get_vocab()
+    like = [i for p, i in vocabulary.items() if unicodedata.name(p[0], "").startswith(_IDEOGRAPH)]
+    word = model.embeddings.word
+    rows = word.weight[like] if like else word.weight
+    model.embeddings.word = FactoredWords(word, len(pieces), min(WIDTH, rows.shape[1]), rows.detach())  # type: ignore[assignment]
+    return model
+
+
+@torch.no_grad()
+def adapted(model: SelectiveModel, pieces: list[str]) -> Foreign:
+    """What an ``adapt``-ed model has learned."""
+    state = {k: v.detach().float().cpu() for k, v in model.state_dict().items()}
+    tensors = {name: state[name] for name in HEADS}
+    tensors |= {name: state[f"embeddings.word.{name}"] for name in (ROWS, BASIS, OFFSET)}
+    for name, module in model.named_modules():
+        if hasattr(module, "lora_A"):
+            tensors[name + DOWN] = state[f"{name}.lora_A.default.weight"]
+            tensors[name + UP] = module.scaling["default"] * state[f"{name}.lora_B.default.weight"].T
+    return Foreign(pieces, tensors)

@@ -1,0 +1,158 @@
+"""`gist train languages` on a tiny checkpoint and a made-up script: it learns, and English stays bit for bit."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from tokenizers import Tokenizer
+from typer.testing import CliRunner
+
+from gist_core import Budget, Passage, load_compressor
+from gist_core.checkpoint import stored_tensors
+from gist_core.cli import app
+from gist_core.selective.engine import load_parts
+from gist_core.selective.signals import TITLE_FRAME, TITLE_TOKENS
+from gist_core.training import export, languages, steps
+from gist_core.training.adapting import adapt, adapted, characters_missing
+from gist_core.training.languages import LanguagesRecipe, train_languages
+from gist_core.training.vocabulary import reachable, renumbered
+from tests.helpers.facts import foreign, write_facts
+from tests.helpers.tiny import save_tiny, tiny_model, tiny_tokenizer
+
+TEXT = "The iron barked. A cat was born in 1005. He sat."
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return write_facts(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    monkeypatch.setattr(languages, "LANGUAGES_MIX", {"foreign": 24})
+    monkeypatch.setattr(languages, "VALIDATION_MIX", {"foreign": 8})
+    monkeypatch.setitem(export.CASES, "foreign", {"foreign": 12})
+
+
+@pytest.fixture
+def trained(data, tmp_path):
+    start = save_tiny(tmp_path / "start")
+    options = ["--data", data, "--out", tmp_path / "run", "--start", start, "--steps", 3, "--version", "9"]
+    result = CliRunner().invoke(app, ["train", "languages", *map(str, options)])
+    assert result.exit_code == 0, result.output
+    return start, tmp_path / "run"
+
+
+def test_the_command_writes_a_checkpoint_that_reads_english_as_before(trained):
+    start, run = trained
+    before, after = stored_tensors(start), stored_tensors(run / "checkpoint")
+    old, new = load_parts(start), load_parts(run / "checkpoint")
+    kept = reachable(old.tokenizer)
+    cut = {"model.embeddings.word.weight": kept, "model.embeddings.word.weight.int8_scale": kept}
+    for name, tensor in before.items():
+        if ".foreign." in name:
+            continue
+        wanted = tensor[cut.get(name, slice(None))]
+        assert np.array_equal(after[name][: len(wanted)], wanted[: len(after[name])]), name
+    assert new.ratings["query"].exponent == old.ratings["query"].exponent
+    assert read(old.tokenizer, TEXT) == read(new.tokenizer, TEXT)
+    results = [
+        load_compressor(str(folder), device="cpu").compress(
+            [Passage("a", TEXT)], query="When was the cat born?", budget=Budget(tokens=10)
+        )
+        for folder in (start, run / "checkpoint")
+    ]
+    assert [r.units for r in results[0]] == [r.units for r in results[1]]
+    assert results[1][0].model == "tiny@9"
+
+
+def read(tokenizer: Tokenizer, text: str) -> list[str]:
+    return tokenizer.encode(text).tokens
+
+
+def test_it_learns_what_other_languages_are_read_with(trained):
+    _, run = trained
+    parts = load_parts(run / "checkpoint")
+    letters = {p for p in parts.foreign.pieces if len(p) == 1}
+    assert letters >= set(foreign("whenborn"))
+    assert all(bool(t.abs().sum() > 0) for n, t in parts.foreign.tensors.items() if n.endswith("low_rank_up"))
+    rows = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    assert [r["step"] for r in rows] == [1, 2, 3]
+    assert "validation_mixed" in rows[-1]
+    [result] = load_compressor(str(run / "checkpoint"), device="cpu").compress(
+        [Passage("a", foreign(TEXT))], query=foreign("When was the cat born?"), budget=Budget(ratio=0.5)
+    )
+    assert 0 < result.usage.tokens_out <= result.usage.tokens_in / 2
+
+
+def test_what_was_learned_reads_as_the_model_that_learned_it(data, tmp_path):
+    """What ships, merged, gives what training saw."""
+    start = load_parts(save_tiny(tmp_path / "start", int8=False))
+    torch.manual_seed(5)
+    pieces = ["а", "##а", "б"]
+    model = adapt(tiny_model(), start.tokenizer, pieces).eval()
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if parameter.requires_grad:
+                parameter.add_(0.3 * torch.randn_like(parameter), alpha=float("word" not in name))
+        merged = adapted(model, pieces).model(tiny_model())
+        first = start.tokenizer.get_vocab_size()
+        ids = torch.tensor([[2, 9, first, first + 1, 12, first + 2, 3]])
+        mask = torch.ones_like(ids, dtype=torch.bool)
+        query = torch.tensor([[2, first, 8, 3]])
+        for got, wanted in zip(_outputs(merged, query, ids, mask), _outputs(model, query, ids, mask), strict=True):
+            assert torch.allclose(got, wanted, atol=1e-4)
+
+
+def _outputs(model, query, ids, mask):
+    found = model(model.encode_query(query), ids, mask)
+    return found.keep, found.relevance, found.embeddings
+
+
+def test_a_resumed_run_ends_as_an_uninterrupted_one(data, tmp_path, monkeypatch):
+    start = load_parts(save_tiny(tmp_path / "start"))
+    recipe = LanguagesRecipe(steps=4, examples_per_step=4, save_every=2)
+    whole = train_languages(data, tmp_path / "whole", start, recipe)
+    save = steps.save_state
+
+    def stop_after_two(*arguments):
+        save(*arguments)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(steps, "save_state", stop_after_two)
+        with pytest.raises(KeyboardInterrupt):
+            train_languages(data, tmp_path / "parts", start, recipe)
+    resumed = train_languages(data, tmp_path / "parts", start, recipe)
+    rows = [json.loads(line) for line in (tmp_path / "parts" / "log.jsonl").read_text().splitlines()]
+    assert [r["step"] for r in rows[-2:]] == [3, 4]
+    assert all(torch.allclose(resumed.tensors[n], t, atol=1e-6) for n, t in whole.tensors.items())
+
+
+def test_only_characters_that_are_missing_get_pieces():
+    found = characters_missing([["cat ж是жжж", "是。"], ["是"]], tiny_tokenizer(), 10)
+    assert found == ["是", "ж", "##ж", "。"]
+    assert characters_missing([["cat ж是жжж"]], tiny_tokenizer(), 1) == ["ж"]
+
+
+def test_pieces_that_no_text_comes_to_are_left_out():
+    tokenizer = Tokenizer.from_str(tiny_tokenizer().to_str())
+    content = json.loads(tokenizer.to_str())
+    first = len(content["model"]["vocab"])
+    content["model"]["vocab"] |= {"##是": first, "##.": first + 1, "É": first + 2, "是": first + 3}
+    wider = Tokenizer.from_str(json.dumps(content))
+    kept = reachable(wider)
+    dropped = {p for p, i in wider.get_vocab().items() if i not in set(kept.tolist())}
+    assert {"##是", "##.", "É"} <= dropped
+    assert "是" not in dropped
+    smaller = renumbered(wider, kept)
+    for text in (TEXT, "是的. É5.2"):
+        assert read(smaller, text) == read(wider, text)
+
+
+def test_the_positions_that_are_kept_are_enough_for_a_window_below_its_title(trained):
+    config = load_parts(trained[1] / "checkpoint").model.config
+    assert config.max_positions >= min(64, config.window_tokens + TITLE_TOKENS + TITLE_FRAME)
