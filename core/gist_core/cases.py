@@ -28,10 +28,14 @@ class Case:
 def load_cases(data: Path, name: str, split: Split, limit: int | None = None, seed: int = 13) -> list[Case]:
     """Cases of one split of a set; a random but fixed sample of ``limit`` of them.
 
+    ``name`` may be ``"file/part"``: the records whose id begins with ``file_part-``.
+
     Raises:
         InvalidInputError: The set is not in the folder.
     """
-    records = [r for r in read_records(data, name) if r["query"] and (name in WHOLE_SETS or split_of(r) == split)]
+    file, _, part = name.partition("/")
+    own = (r for r in read_records(data, file) if r["query"] and r["id"].startswith(f"{file}_{part}-" if part else ""))
+    records = [r for r in own if name in WHOLE_SETS or split_of(r) == split]
     random.Random(f"{name}-{seed}").shuffle(records)
     return [case_of(name, r) for r in records[:limit]]
 

@@ -11,6 +11,7 @@ from tokenizers import Tokenizer
 from typer.testing import CliRunner
 
 from gist_core import Budget, Passage, load_compressor
+from gist_core.cases import load_cases
 from gist_core.checkpoint import stored_tensors
 from gist_core.cli import app
 from gist_core.selective.engine import load_parts
@@ -19,7 +20,7 @@ from gist_core.training import export, languages, steps
 from gist_core.training.adapting import adapt, adapted, characters_missing
 from gist_core.training.languages import LanguagesRecipe, train_languages
 from gist_core.training.vocabulary import reachable, renumbered
-from tests.helpers.facts import foreign, write_facts
+from tests.helpers.facts import fact, foreign, write_facts
 from tests.helpers.tiny import save_tiny, tiny_model, tiny_tokenizer
 
 TEXT = "The iron barked. A cat was born in 1005. He sat."
@@ -130,6 +131,16 @@ def test_a_resumed_run_ends_as_an_uninterrupted_one(data, tmp_path, monkeypatch)
     rows = [json.loads(line) for line in (tmp_path / "parts" / "log.jsonl").read_text().splitlines()]
     assert [r["step"] for r in rows[-2:]] == [3, 4]
     assert all(torch.allclose(resumed.tensors[n], t, atol=1e-6) for n, t in whole.tensors.items())
+
+
+def test_a_part_of_a_file_is_a_set_of_its_own(tmp_path):
+    records = [{**fact(n), "id": f"many_{part}-{n}"} for n in range(1000, 1040) for part in ("aa", "bb")]
+    (tmp_path / "many.jsonl").write_text("\n".join(map(json.dumps, records)), encoding="utf-8")
+    cases = load_cases(tmp_path, "many/aa", "train")
+    assert 0 < len(cases) == len({c.id for c in cases})
+    assert {c.set for c in cases} == {"many/aa"}
+    assert all(c.id.startswith("many_aa-") for c in cases)
+    assert len(load_cases(tmp_path, "many", "train")) == 2 * len(cases)
 
 
 def test_only_characters_that_are_missing_get_pieces():
