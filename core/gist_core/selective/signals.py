@@ -37,7 +37,6 @@ FOREIGN_TEXT, FOREIGN_QUERY = 0.28, 0.16  # shares of words that are spelled: wh
 QUERY_TAIL = 24  # of a query that is too long, so many tokens are kept from its end
 NEARNESS = 4.0  # logits between the word nearest to a foreign query's words and one far from them (decision 15)
 TITLE_TOKENS = 24  # of a title that is longer, its end is not read
-TITLE_FRAME = 3  # around a title and what stands below it: [CLS] and two [SEP]
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +131,7 @@ def _read(
 
 def title_room(config: SelectiveConfig) -> int:
     """What the positions of the network leave beside a full window, [CLS] and two [SEP]."""
-    return max(0, min(TITLE_TOKENS, config.max_positions - config.window_tokens - TITLE_FRAME))
+    return max(0, min(TITLE_TOKENS, config.max_positions - config.window_tokens - 3))
 
 
 def units_of(text: str, granularity: str) -> list[Segment]:

@@ -16,7 +16,7 @@ from gist_core.selective.foreign import ADAPTED, BASIS, DOWN, HEADS, OFFSET, ROW
 from gist_core.selective.model import SelectiveModel
 from gist_core.selective.windows import clean
 
-RANK = 8  # of the changes of a linear layer: as much as fits into the package
+RANK, KEPT_RANK = 8, 6  # of the changes of a linear layer: in training, and what fits into the package
 WIDTH = 48  # of the embeddings of characters, as above
 _IDEOGRAPH = "CJK UNIFIED IDEOGRAPH"
 
@@ -85,6 +85,13 @@ def adapted(model: SelectiveModel, pieces: list[str]) -> Foreign:
     tensors |= {name: state[f"embeddings.word.{name}"] for name in (ROWS, BASIS, OFFSET)}
     for name, module in model.named_modules():
         if hasattr(module, "lora_A"):
-            tensors[name + DOWN] = state[f"{name}.lora_A.default.weight"]
-            tensors[name + UP] = module.scaling["default"] * state[f"{name}.lora_B.default.weight"].T
+            down, up = (state[f"{name}.lora_{part}.default.weight"] for part in "AB")
+            tensors[name + UP], tensors[name + DOWN] = truncated(module.scaling["default"] * up.T, down, KEPT_RANK)
     return Foreign(pieces, tensors)
+
+
+def truncated(up: Tensor, down: Tensor, rank: int) -> tuple[Tensor, Tensor]:
+    """(R, O) and (R, I) -> (``rank``, O) and (``rank``, I), whose product is the nearest to theirs (Eckart, Young)."""
+    left, sizes, right = torch.linalg.svd((up.T @ down).double(), full_matrices=False)
+    root = sizes[:rank].sqrt()[:, None]
+    return (root * left.T[:rank]).float(), (root * right[:rank]).float()

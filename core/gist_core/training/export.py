@@ -8,7 +8,6 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
-import numpy as np
 from tokenizers import Tokenizer
 
 from gist_core.cases import load_cases
@@ -36,7 +35,6 @@ from gist_core.selective.engine import (
 from gist_core.selective.foreign import Foreign
 from gist_core.selective.fusion import AS_IT_IS, MODES, Calibration, Mode, Rating, untrained
 from gist_core.selective.model import SelectiveModel
-from gist_core.selective.signals import TITLE_FRAME, TITLE_TOKENS
 from gist_core.training.fusion import Rated, calibrate, choose_exponent, fit_fusion, held_out_logits, rate_cases
 from gist_core.training.mix import SELECTIVE_MIX
 from gist_core.training.vocabulary import reachable, renumbered, trim_vocabulary
@@ -107,16 +105,12 @@ def fit(folder: Path, data: Path, ratings: Mapping[Mode, Rating]) -> Parts:
 def export_languages(start: Path, foreign: Foreign, data: Path, out: Path, version: str) -> None:
     """Write to ``out`` the checkpoint ``start`` with what it reads other languages with, and a rating for those.
 
-    To make room, rows that nothing reads are left out: pieces that no text comes to, positions behind the longest
-    window. All that is kept is kept bit for bit.
+    To make room, pieces that no text comes to are left out. All that is kept is kept bit for bit.
     """
     parts, tensors = load_parts(start), stored_tensors(start)
-    config, kept = parts.model.config, reachable(parts.tokenizer)
-    positions = min(config.max_positions, max(config.window_tokens + TITLE_TOKENS + TITLE_FRAME, config.query_tokens))
-    for name, rows in (("word", kept), ("position", np.arange(positions))):
-        stored = f"model.embeddings.{name}.weight"
-        tensors |= {key: tensors[key][rows] for key in (stored, stored + SCALE) if key in tensors}
-    smaller = SelectiveModel(replace(config, vocab_size=len(kept), max_positions=positions))
+    kept, words = reachable(parts.tokenizer), "model.embeddings.word.weight"
+    tensors |= {key: tensors[key][kept] for key in (words, words + SCALE) if key in tensors}
+    smaller = SelectiveModel(replace(parts.model.config, vocab_size=len(kept)))
     more = replace(parts, model=smaller, tokenizer=renumbered(parts.tokenizer, kept), foreign=foreign)
     manifest = replace(read_manifest(start), version=version, config=settings_of(more))
     write_checkpoint(out, manifest, tensors | to_int8(foreign_tensors(more)), more.tokenizer.to_str())

@@ -143,10 +143,13 @@ def word_parts(parts: Parts) -> Parts:
 
 
 def parts_with(parts: Parts, **changes: Any) -> Parts:
-    """A copy of the weights as a model whose config differs in ``changes``."""
+    """A copy of the weights as a model whose config differs in ``changes``.
+
+    What reads other languages is left behind: it fits the weights as they were.
+    """
     model = SelectiveModel(replace(parts.model.config, **changes))
     model.load_state_dict(parts.model.state_dict())
-    return replace(parts, model=model)
+    return replace(parts, model=model, foreign=None)
 
 
 @dataclass(frozen=True, slots=True)
