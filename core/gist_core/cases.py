@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gist_core.passage import Passage, Span, merge_spans
-from gist_core.records import Record, Split, read_records, split_of
+from gist_core.records import Record, Split, file_and_part, read_records, split_of
 
 EVIDENCE_KINDS = {"sentence", "turn", "span"}
 WHOLE_SETS = {"hotpotqa_train100"}  # too small to split, so never trained on
@@ -33,8 +33,8 @@ def load_cases(data: Path, name: str, split: Split, limit: int | None = None, se
     Raises:
         InvalidInputError: The set is not in the folder.
     """
-    file, _, part = name.partition("/")
-    own = (r for r in read_records(data, file) if r["query"] and r["id"].startswith(f"{file}_{part}-" if part else ""))
+    file, beginning = file_and_part(name)
+    own = (r for r in read_records(data, file) if r["query"] and r["id"].startswith(beginning))
     records = [r for r in own if name in WHOLE_SETS or split_of(r) == split]
     random.Random(f"{name}-{seed}").shuffle(records)
     return [case_of(name, r) for r in records[:limit]]

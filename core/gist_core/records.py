@@ -36,6 +36,12 @@ def read_records(folder: Path, name: str) -> Iterator[Record]:
     raise InvalidInputError(f"No set {name!r} in {folder}.", hint=f"Expected {name}.jsonl.xz or {name}.jsonl.")
 
 
+def file_and_part(name: str) -> tuple[str, str]:
+    """The file of a set, and how the ids of its records begin: ``"xquad/th"`` -> ``("xquad", "xquad_th-")``."""
+    file, _, part = name.partition("/")
+    return file, f"{file}_{part}-" if part else ""
+
+
 def split_of(record: Record) -> Split:
     """The side a record stands on; stable across machines and versions."""
     bucket = int(hashlib.sha256(_subject(record).encode("utf-8", "surrogatepass")).hexdigest()[:8], 16) % 10

@@ -57,7 +57,7 @@ def test_the_command_writes_a_checkpoint_that_reads_english_as_before(trained):
         if ".foreign." in name:
             continue
         wanted = tensor[cut.get(name, slice(None))]
-        assert np.array_equal(after[name][: len(wanted)], wanted[: len(after[name])]), name
+        assert np.array_equal(after[name], wanted), name
     assert new.ratings["query"].exponent == old.ratings["query"].exponent
     assert read(old.tokenizer, TEXT) == read(new.tokenizer, TEXT)
     results = [

@@ -16,7 +16,7 @@ from typing import Any
 
 from gist_core.cases import WHOLE_SETS, Case, case_of
 from gist_core.errors import InvalidInputError
-from gist_core.records import Record, Split, split_of
+from gist_core.records import Record, Split, file_and_part, split_of
 
 SUFFIXES = (".jsonl.xz", ".jsonl")
 _SEED = 13
@@ -49,12 +49,10 @@ def load_task(path: Path, name: str, split: Split | None, limit: int | None = No
     Raises:
         InvalidInputError: The file is damaged, a record unusable, or there is nothing to measure.
     """
-    file, _, part = name.partition("/")
+    file, beginning = file_and_part(name)
     side = None if file in WHOLE_SETS else split
     found = [
-        record
-        for record in _records(path)
-        if record["id"].startswith(f"{file}_{part}-" if part else "") and side in (None, split_of(record))
+        record for record in _records(path) if record["id"].startswith(beginning) and side in (None, split_of(record))
     ]
     asked = [record for record in found if record["query"]] or found
     if not asked:
