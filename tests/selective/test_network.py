@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import platform
 import sys
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -150,3 +152,14 @@ def test_memory_behind_a_block_that_stays_goes_back_to_the_system():
     trim_memory()
     assert resident() < before - 50_000_000
     libc.free(last)
+
+
+def test_a_packed_network_does_not_keep_the_layers_it_was_made_of():
+    model = tiny_model()
+    layer = weakref.ref(model.shared[0])
+    network = PackedNetwork(model)
+    del model
+    gc.collect()
+    assert layer() is None
+    with torch.no_grad():
+        assert len(network.query([2, 7, 3]).hidden[0]) == 3

@@ -15,6 +15,7 @@ from gist_core.cases import load_cases
 from gist_core.checkpoint import stored_tensors
 from gist_core.cli import app
 from gist_core.selective.engine import load_parts
+from gist_core.selective.foreign import DOWN, UP
 from gist_core.training import adapting, export, languages, steps
 from gist_core.training.adapting import adapt, adapted, characters_missing, truncated
 from gist_core.training.cotrain.recipe import parts_with
@@ -107,6 +108,29 @@ def test_what_was_learned_reads_as_the_model_that_learned_it(data, tmp_path, mon
         query = torch.tensor([[2, first, 8, 3]])
         for got, wanted in zip(_outputs(merged, query, ids, mask), _outputs(model, query, ids, mask), strict=True):
             assert torch.allclose(got, wanted, atol=1e-4)
+
+
+def test_a_checkpoint_that_reads_other_languages_goes_on_from_there(data, tmp_path, trained):
+    _, run = trained
+    start = load_parts(run / "checkpoint")
+    model = adapt(start.model, start.tokenizer, start.foreign.pieces, start.foreign)
+    assert_same(adapted(model, start.foreign.pieces), start.foreign)
+    recipe = LanguagesRecipe(steps=1, examples_per_step=4)
+    learned = train_languages(data, tmp_path / "on", load_parts(run / "checkpoint"), recipe)
+    assert learned.pieces == start.foreign.pieces
+    assert learned.rank == start.foreign.rank == adapting.KEPT_RANK
+    with pytest.raises(AssertionError):
+        assert_same(learned, start.foreign)
+
+
+def assert_same(some, others):
+    """The same tensors, of the low-rank changes the same products."""
+    for name, tensor in others.tensors.items():
+        if name.endswith(DOWN):
+            up = name.removesuffix(DOWN) + UP
+            assert torch.allclose(some.tensors[up].T @ some.tensors[name], others.tensors[up].T @ tensor, atol=1e-6)
+        elif not name.endswith(UP):
+            assert torch.allclose(some.tensors[name], tensor, atol=1e-6)
 
 
 def _outputs(model, query, ids, mask):

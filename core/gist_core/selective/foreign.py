@@ -38,6 +38,11 @@ class Foreign:
     pieces: Sequence[str]
     tensors: Mapping[str, Tensor]
 
+    @property
+    def rank(self) -> int:
+        """R, of the low-rank changes; 0 where there is none."""
+        return next((t.shape[0] for name, t in self.tensors.items() if name.endswith(DOWN)), 0)
+
     def model(self, base: SelectiveModel) -> SelectiveModel:
         """The base network with the changes; what is unchanged is shared with it.
 

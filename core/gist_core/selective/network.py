@@ -86,7 +86,8 @@ class PackedNetwork:
     batch_tokens = 1_024  # activations stay in the cache: 561 ms where 4,096 took 747 (core/decisions/log.md)
 
     def __init__(self, model: SelectiveModel) -> None:
-        self._model = model
+        self._embeddings, self._side = model.embeddings, model.side  # not the model: its layers would stay in memory
+        self._keep_head, self._relevance_head = model.keep_head, model.relevance_head
         stacks = (model.shared, model.embedding_branch, model.interaction_branch)
         self._shared, self._embedding, self._interaction = ([PackedLayer(m) for m in stack] for stack in stacks)  # type: ignore[arg-type]  # a ModuleList's items are typed as modules
 
@@ -104,8 +105,7 @@ class PackedNetwork:
 
     def _interact(self, queries: Sequence[QueryState], windows: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """As ``SelectiveModel.interact``, each window (L, H) behind its query."""
-        model = self._model
-        pairs = [(q.hidden[0] + model.side[0], w + model.side[1]) for q, w in zip(queries, windows, strict=True)]
+        pairs = [(q.hidden[0] + self._side[0], w + self._side[1]) for q, w in zip(queries, windows, strict=True)]
         sizes = [len(part) for pair in pairs for part in pair]
         lengths = [len(q) + len(w) for q, w in pairs]
         hidden = _run(self._interaction, torch.cat([part for pair in pairs for part in pair]), lengths)
@@ -113,8 +113,8 @@ class PackedNetwork:
         asked, read = parts[::2], parts[1::2]
         both = torch.stack([torch.cat([q[0], w[0]]) for q, w in zip(asked, read, strict=True)])  # both [CLS]
         free = torch.tensor([len(q) <= FRAME for q in asked]).repeat_interleave(torch.tensor([len(w) for w in read]))
-        keep = model.keep_head(torch.cat(read))
-        return torch.where(free, keep[:, FREE], keep[:, ASKED]), model.relevance_head(both).squeeze(-1)
+        keep = self._keep_head(torch.cat(read))
+        return torch.where(free, keep[:, FREE], keep[:, ASKED]), self._relevance_head(both).squeeze(-1)
 
     def read(self, windows: Sequence[Ints]) -> tuple[Tensor, Tensor]:
         """As ``Network.read``."""
@@ -124,7 +124,7 @@ class PackedNetwork:
     def _encode(self, windows: Sequence[Ints]) -> Tensor:
         ids = torch.from_numpy(np.concatenate(windows))
         at = torch.from_numpy(np.concatenate([np.arange(len(w)) for w in windows]))
-        return _run(self._shared, self._model.embeddings.packed(ids, at), [len(w) for w in windows])
+        return _run(self._shared, self._embeddings.packed(ids, at), [len(w) for w in windows])
 
 
 def _run(layers: Sequence[PackedLayer], hidden: Tensor, lengths: Sequence[int]) -> Tensor:

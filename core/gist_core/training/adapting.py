@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -64,9 +64,12 @@ def _stands_alone(character: str) -> bool:
     return unicodedata.name(character, "").startswith(_IDEOGRAPH) or unicodedata.category(character)[0] in "PSZC"
 
 
-def adapt(model: SelectiveModel, tokenizer: Tokenizer, pieces: list[str]) -> SelectiveModel:
-    """Make a model ready, in place: only what ``Foreign`` holds gets gradients."""
-    inject_adapter_in_model(LoraConfig(r=RANK, lora_alpha=2 * RANK, target_modules=ADAPTED.pattern), model)
+def adapt(
+    model: SelectiveModel, tokenizer: Tokenizer, pieces: Sequence[str], learned: Foreign | None = None
+) -> SelectiveModel:
+    """Make a model ready, in place: only what ``Foreign`` holds gets gradients; it starts from what was ``learned``."""
+    rank = RANK if learned is None else learned.rank
+    inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=ADAPTED.pattern), model)
     for name, parameter in model.named_parameters():
         parameter.requires_grad_("lora_" in name or name in HEADS)
     vocabulary = tokenizer.get_vocab()
@@ -74,11 +77,25 @@ def adapt(model: SelectiveModel, tokenizer: Tokenizer, pieces: list[str]) -> Sel
     word = model.embeddings.word
     rows = word.weight[like] if like else word.weight
     model.embeddings.word = FactoredWords(word, len(pieces), min(WIDTH, rows.shape[1]), rows.detach())  # type: ignore[assignment]
+    if learned is not None:
+        _go_on(model, learned)
     return model
 
 
 @torch.no_grad()
-def adapted(model: SelectiveModel, pieces: list[str]) -> Foreign:
+def _go_on(model: SelectiveModel, learned: Foreign) -> None:
+    """Set what ``adapted`` reads to what it read once."""
+    state = {name: learned.tensors[name] for name in HEADS}
+    state |= {f"embeddings.word.{name}": learned.tensors[name] for name in (ROWS, BASIS, OFFSET)}
+    for name, module in model.named_modules():
+        if hasattr(module, "lora_A"):
+            state[f"{name}.lora_A.default.weight"] = learned.tensors[name + DOWN]
+            state[f"{name}.lora_B.default.weight"] = learned.tensors[name + UP].T / module.scaling["default"]
+    model.load_state_dict(state, strict=False)
+
+
+@torch.no_grad()
+def adapted(model: SelectiveModel, pieces: Sequence[str]) -> Foreign:
     """What an ``adapt``-ed model has learned."""
     state = {k: v.detach().float().cpu() for k, v in model.state_dict().items()}
     tensors = {name: state[name] for name in HEADS}

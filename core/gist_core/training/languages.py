@@ -14,6 +14,7 @@ from pathlib import Path
 
 import torch
 from accelerate import Accelerator
+from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from gist_core.records import Split, read_records, split_of
@@ -31,7 +32,7 @@ from gist_core.training.reading import live_reader, mixture, read_batch
 from gist_core.training.selective import reading_losses, sampler
 from gist_core.training.steps import Data, Pace, take_steps
 
-LANGUAGES_MIX = {"xquad": 3_900, "jaquad": 3_300, "cmrc2018": 2_400, "squad_it_test": 640}
+LANGUAGES_MIX = {"xquad": 7_400, "jaquad": 6_300, "cmrc2018": 4_500, "squad_it_test": 1_200}
 VALIDATION_MIX = {"xquad": 48, "jaquad": 40, "cmrc2018": 40}
 PIECES = 2_000  # characters; of those of the mix's texts that the vocabulary lacks, 94 to 99 % are these
 
@@ -55,10 +56,13 @@ class Learner(nn.Module):
 
 
 def train_languages(data: Path, out: Path, start: Parts, recipe: LanguagesRecipe) -> Foreign:
-    """Learn from the train split of ``LANGUAGES_MIX``; ``start`` stays as it is."""
+    """Learn from the train split of ``LANGUAGES_MIX``; ``start`` stays as it is.
+
+    Where it reads other languages already, that is gone on from, with the pieces and the rank that it has.
+    """
     torch.manual_seed(recipe.seed)
-    pieces = characters_missing((_texts(data, name) for name in LANGUAGES_MIX), start.tokenizer, PIECES)
-    model = adapt(copy.deepcopy(start.model), start.tokenizer, pieces)
+    pieces = start.foreign.pieces if start.foreign else _pieces(data, start.tokenizer)
+    model = adapt(copy.deepcopy(start.model), start.tokenizer, pieces, start.foreign)
     tokenizer = with_pieces(start.tokenizer, pieces)
     config = model.config
 
@@ -113,6 +117,10 @@ def _rate_of(name: str, recipe: LanguagesRecipe) -> float:
     if name.endswith("word.rows"):
         return recipe.character_learning_rate
     return recipe.learning_rate if "lora_" in name or "word." in name else recipe.head_learning_rate
+
+
+def _pieces(data: Path, tokenizer: Tokenizer) -> list[str]:
+    return characters_missing((_texts(data, name) for name in LANGUAGES_MIX), tokenizer, PIECES)
 
 
 def _texts(data: Path, name: str) -> Iterator[str]:
