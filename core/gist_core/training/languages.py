@@ -32,7 +32,7 @@ from gist_core.training.reading import live_reader, mixture, read_batch
 from gist_core.training.selective import reading_losses, sampler
 from gist_core.training.steps import Data, Pace, take_steps
 
-LANGUAGES_MIX = {"xquad": 7_400, "jaquad": 6_300, "cmrc2018": 4_500, "squad_it_test": 1_200}
+LANGUAGES_MIX = {"xquad": 3_900, "jaquad": 3_300, "cmrc2018": 2_400, "squad_it_test": 640}
 VALIDATION_MIX = {"xquad": 48, "jaquad": 40, "cmrc2018": 40}
 PIECES = 2_000  # characters; of those of the mix's texts that the vocabulary lacks, 94 to 99 % are these
 
