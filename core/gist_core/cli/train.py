@@ -9,6 +9,7 @@ import typer
 
 from gist_core.cli import train_cotrain, train_language
 from gist_core.cli.console import clear_errors
+from gist_core.errors import InvalidInputError
 from gist_core.selective.fusion import Mode, Rating
 
 app = typer.Typer(no_args_is_help=True, help="Train a compressor, or a model to measure with.")
@@ -33,6 +34,14 @@ def selective(
     start: Annotated[
         Path | None, typer.Option(help="A selective checkpoint to go on from, instead of an encoder: a folder.")
     ] = None,
+    teacher: Annotated[
+        list[Path] | None,
+        typer.Option(help="A selective checkpoint whose scores are learned too; several are an ensemble."),
+    ] = None,
+    mine: Annotated[
+        bool,
+        typer.Option("--mine", help="Train on the wrong windows that --start takes for the best."),
+    ] = False,
     steps: Annotated[int, typer.Option(min=0, help="Optimiser steps; 0 goes once through the mix.")] = 0,
     seed: Annotated[int, typer.Option(help="Seed of sampling and initial heads.")] = 13,
     name: Annotated[str, typer.Option(help="Name of the checkpoint.")] = "gist-selective",
@@ -40,7 +49,8 @@ def selective(
 ) -> None:
     """Fine-tune an encoder into a selective compressor. A run stopped half-way goes on where it was.
 
-    One that goes on from a checkpoint (--start) leaves what that keeps without a question as it is.
+    One that goes on from a checkpoint (--start) leaves what that keeps without a question as it is. A deeper
+    encoder, or several runs, can be distilled into it (--teacher).
     """
     from gist_core.encoders import encoder_folder
     from gist_core.selective.engine import load_parts
@@ -48,9 +58,13 @@ def selective(
     from gist_core.training.recipe import train_selective, untrained_parts
     from gist_core.training.selective import SelectiveRecipe
 
+    if mine and not start:
+        raise InvalidInputError("--mine has no model to mine with.", hint="Name a trained checkpoint with --start.")
     parts = load_parts(start) if start else untrained_parts(encoder_folder(encoder), seed)
     ratings: dict[Mode, Rating] = {"free": parts.ratings["free"]} if start else {}
-    model = train_selective(data, out, parts, SelectiveRecipe(steps=steps, seed=seed), goes_on=start is not None)
+    teachers = [load_parts(folder) for folder in teacher or ()]
+    recipe = SelectiveRecipe(steps=steps, seed=seed)
+    model = train_selective(data, out, parts, recipe, goes_on=start is not None, teachers=teachers, mine=mine)
     export_selective(
         model, parts.tokenizer, data, out, name=name, version=version, vocabulary=VOCABULARY, ratings=ratings
     )

@@ -51,8 +51,7 @@ class TrainingBatch:
 
 def make_batch(examples: Sequence[Example], special: Special, chunk_rows: int = 16) -> TrainingBatch:
     """Pad a step's examples; units are numbered over the whole step, a cut unit once a window."""
-    rows = [(q, w) for q, e in enumerate(examples) for w in e.windows]
-    rows.sort(key=lambda row: len(row[1].labels))
+    rows = rows_of(examples)
     chunks, unit_question, unit_window, first = [], [], [], 0
     for at in range(0, len(rows), chunk_rows):
         part = rows[at : at + chunk_rows]
@@ -68,6 +67,13 @@ def make_batch(examples: Sequence[Example], special: Special, chunk_rows: int = 
     question, window = np.asarray(unit_question, dtype=np.int64), np.asarray(unit_window, dtype=np.int64)
     lexical = _lexical(examples, rows, np.concatenate([c.unit.numpy() for c in chunks]), question, window)
     return TrainingBatch(ids, mask, chunks, torch.from_numpy(question), torch.from_numpy(window), lexical)
+
+
+def rows_of(examples: Sequence[Example]) -> list[tuple[int, LabelledWindow]]:
+    """The windows of a step with the number of their question, in the order in which a batch has them."""
+    rows = [(q, w) for q, e in enumerate(examples) for w in e.windows]
+    rows.sort(key=lambda row: len(row[1].labels))
+    return rows
 
 
 def _lexical(

@@ -68,6 +68,7 @@ class ExampleBuilder:
         window_tokens, query_tokens, title_tokens: Longest window, query and title.
         rng: Source of every choice.
         windows_per_example: At most; a question with few windows of its own gets one of another text beside them.
+        spare: So many windows without evidence more, to choose among (``training.mining``).
         unanswerable: Share of the questions whose evidence is left out.
         query_free: Share of the examples without their question.
         titled: Share of the questions whose documents are read below their titles, where those differ.
@@ -80,6 +81,7 @@ class ExampleBuilder:
     rng: random.Random
     title_tokens: int = 0
     windows_per_example: int = 6
+    spare: int = 0
     unanswerable: float = 0.1
     query_free: float = 0.12
     titled: float = 0.5
@@ -102,9 +104,9 @@ class ExampleBuilder:
         if self.rng.random() < self.unanswerable:
             positive = []
         chosen = self.rng.sample(positive, min(len(positive), self.windows_per_example // 2))
-        room = self.windows_per_example - len(chosen) - 1
-        chosen += self._negatives(record, negative, room)
-        while self._pool and len(chosen) < min(self.windows_per_example, len(candidates) + 1):
+        most = self.windows_per_example + self.spare
+        chosen += self._negatives(record, negative, most - len(chosen) - 1)
+        while self._pool and len(chosen) < min(most, len(candidates) + 1):
             chosen.append(self._foreign())
         query = [] if positive and self.rng.random() < self.query_free else self._query(record["query"])
         return Example(query, chosen)

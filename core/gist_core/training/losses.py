@@ -62,6 +62,29 @@ def ranking_loss(scores: Tensor, targets: Tensor, group: Tensor, groups: int) ->
     return -(good[answerable] / mass[answerable]).log().mean()
 
 
+def distillation_loss(scores: Tensor, teacher: Tensor, group: Tensor, groups: int) -> Tensor:
+    """Listwise distillation: the Kullback-Leibler divergence, within a question, of the softmax of the unit scores from
+
+    the teacher's; the mean over questions, in nats. Source: Hinton et al. 2015 (arXiv 1503.02531).
+
+    Args:
+        scores: (U,) logits.
+        teacher: (U,) logits of the teacher.
+        group: (U,) int64, the question of each unit, below ``groups``.
+        groups: Number of questions; those without units count nothing.
+    """
+    wanted, found = (_log_softmax(values.float(), group, groups) for values in (teacher, scores))
+    total = (wanted.exp() * (wanted - found)).sum()
+    return total / torch.bincount(group, minlength=groups).count_nonzero().clamp(min=1)
+
+
+def _log_softmax(values: Tensor, group: Tensor, groups: int) -> Tensor:
+    """(U,) within each group."""
+    highest = values.detach().new_full((groups,), -torch.inf).scatter_reduce(0, group, values.detach(), "amax")
+    centred = values - highest[group]
+    return centred - centred.new_zeros(groups).index_add(0, group, centred.exp()).log()[group]
+
+
 def answer_loss(logits: Tensor, answer: Tensor, known: Tensor, group: Tensor, groups: int) -> Tensor:
     """Where words must be chosen, those of the answer: -log of the share of a token of the answer in the softmax over
 

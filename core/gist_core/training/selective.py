@@ -26,10 +26,11 @@ from gist_core.selective.pooling import pool_logits
 from gist_core.selective.signals import Special
 from gist_core.training.batches import TrainingBatch, make_batch
 from gist_core.training.examples import ANSWER, Example
-from gist_core.training.losses import answer_loss, ranking_loss, token_loss, unit_loss, unit_targets
+from gist_core.training.losses import answer_loss, distillation_loss, ranking_loss, token_loss, unit_loss, unit_targets
 from gist_core.training.precision import mixed_precision
 from gist_core.training.reading import Reading, change, frozen_reader, mixture, read_batch
 from gist_core.training.steps import Data, Pace, take_steps
+from gist_core.training.teachers import Teachers
 
 TRAINED = ("interaction_branch", "side", "keep_head", "relevance_head", "mixture")
 
@@ -41,6 +42,7 @@ class SelectiveRecipe(Pace):
     learning_rate: float = 1e-4
     head_learning_rate: float = 5e-4
     pull: float = 1e-4  # share of the way back to the initial weights, each step
+    teaching: float = 1.0  # weight of what teachers say, where there are any
 
 
 class Trainee(nn.Module):
@@ -58,35 +60,42 @@ class Trainee(nn.Module):
 
 @dataclass(frozen=True, slots=True)
 class Frozen:
-    """What a run does not train: the ``network`` of the shared layers, the ``special`` ids, and, of a run that goes on
+    """What a run does not train: the ``network`` of the shared layers, the ``special`` ids, of a run that goes on
 
-    from a checkpoint, the model as it was ``before``.
+    from a checkpoint the model as it was ``before``, and who else it learns from, with the weight of that.
     """
 
     network: Network
     special: Special
     before: SelectiveModel | None
+    teachers: Teachers | None = None
+    teaching: float = 1.0
 
 
 def losses(trainee: Trainee, frozen: Frozen, examples: Sequence[Example]) -> dict[str, Tensor]:
     """Forward pass and the parts of the loss of one step, to be added up."""
     if frozen.before is None:
-        return _learned(trainee, frozen.network, make_batch(examples, frozen.special))
+        return _learned(trainee, frozen, make_batch(examples, frozen.special))
     asked, free = ([e for e in examples if bool(e.query) == wanted] for wanted in (True, False))
-    parts = _learned(trainee, frozen.network, make_batch(asked, frozen.special)) if asked else {}
+    parts = _learned(trainee, frozen, make_batch(asked, frozen.special)) if asked else {}
     if free:
         batch = make_batch(free, frozen.special)
         parts["free"] = change(trainee.model, frozen.before, frozen.network, batch)
     return parts
 
 
-def _learned(trainee: Trainee, frozen: Network, batch: TrainingBatch) -> dict[str, Tensor]:
-    read = read_batch(trainee.model, frozen_reader(frozen), batch)
+def _learned(trainee: Trainee, frozen: Frozen, batch: TrainingBatch) -> dict[str, Tensor]:
+    read = read_batch(trainee.model, frozen_reader(frozen.network), batch)
     question, window = (t.to(read.keep.device) for t in (batch.unit_question, batch.unit_window))
     scores = pool_logits(read.keep, read.unit, len(question))
     asked = (batch.query_mask.sum(dim=1) > FRAME).to(question.device)[question]
     with_query, without = (trainee.mixture[m](read.signals(scores, window)).squeeze(-1) for m in ("query", "free"))
-    return reading_losses(read, batch, scores, torch.where(asked, with_query, without))
+    parts = reading_losses(read, batch, scores, torch.where(asked, with_query, without))
+    if frozen.teachers is not None:
+        taught = frozen.teachers(batch)[asked]
+        loss = distillation_loss(with_query[asked], taught, question[asked], len(batch.query_ids))
+        parts["teacher"] = frozen.teaching * loss
+    return parts
 
 
 def reading_losses(read: Reading, batch: TrainingBatch, scores: Tensor, mixed: Tensor) -> dict[str, Tensor]:
@@ -113,6 +122,7 @@ def train(
     fusions: Mapping[str, Fusion],
     *,
     goes_on: bool,
+    teachers: Teachers | None = None,
 ) -> SelectiveModel:
     """Train in place and return the model.
 
@@ -124,12 +134,13 @@ def train(
         out: Folder for ``log.jsonl`` and ``state.pt``; a run found there is resumed.
         fusions: Where the mixtures start: ``query`` and ``free``.
         goes_on: Whether what the model says without a question is to stay as it is.
+        teachers: Whom to learn from beside the labels.
     """
     accelerator = Accelerator(mixed_precision=mixed_precision())
     trainee = Trainee(model, fusions)
     trainee, optimizer = accelerator.prepare(trainee, _optimizer(trainee, recipe))
     before = copy.deepcopy(model).eval().to(accelerator.device) if goes_on else None
-    frozen = Frozen(start_network(model, accelerator.device, torch.float32), special, before)
+    frozen = Frozen(start_network(model, accelerator.device, torch.float32), special, before, teachers, recipe.teaching)
     model.train()
     anchors = _Anchors(trainee)
     take_steps(

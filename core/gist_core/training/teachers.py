@@ -1,0 +1,71 @@
+"""What trained checkpoints say of the units of a step, for another one to learn: an ensemble, or a deeper network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+
+from gist_core.errors import InvalidInputError
+from gist_core.selective.engine import Parts
+from gist_core.selective.network import start_network
+from gist_core.selective.pooling import pool_logits
+from gist_core.training.batches import TrainingBatch
+from gist_core.training.reading import frozen_reader, mixture, read_batch
+
+SHARED = 0.9  # of the learner's word pieces, as many at least a teacher has to know
+
+
+class Teachers:
+    """The mean of the teachers' logits; each reads with its own layers, and mixes by its own rating of questions."""
+
+    def __init__(self, teachers: Sequence[Parts], tokenizer: Tokenizer, longest: int, device: torch.device) -> None:
+        """``tokenizer`` and ``longest`` window, in tokens, are those of the one that learns.
+
+        Raises:
+            InvalidInputError: A teacher lacks too many of its word pieces, or cannot read its longest window.
+        """
+        self._teachers = [_Teacher(parts, tokenizer, longest, device) for parts in teachers]
+
+    @torch.no_grad()
+    def __call__(self, batch: TrainingBatch) -> Tensor:
+        """(U,) logits of the units of a step."""
+        return torch.stack([teacher(batch) for teacher in self._teachers]).mean(dim=0)
+
+
+class _Teacher:
+    def __init__(self, parts: Parts, tokenizer: Tokenizer, longest: int, device: torch.device) -> None:
+        if parts.model.config.max_positions < longest:
+            raise InvalidInputError(
+                f"A teacher reads {parts.model.config.max_positions} tokens at once, windows have up to {longest}.",
+                hint="Take a teacher that reads as much as the one that learns.",
+            )
+        self._piece = _translated(tokenizer, parts.tokenizer)
+        self._model = parts.model.to(device).eval()
+        self._network = start_network(self._model, device, torch.float32)
+        self._mixture: nn.Linear = mixture(parts.ratings["query"].fusion).to(device)
+
+    def __call__(self, batch: TrainingBatch) -> Tensor:
+        chunks = [replace(c, ids=self._piece[c.ids]) for c in batch.chunks]
+        own = replace(batch, query_ids=self._piece[batch.query_ids], chunks=chunks)
+        read = read_batch(self._model, frozen_reader(self._network), own)
+        scores = pool_logits(read.keep, read.unit, len(batch.unit_question))
+        signals = read.signals(scores, batch.unit_window.to(scores.device))
+        logits: Tensor = self._mixture(signals).squeeze(-1)
+        return logits
+
+
+def _translated(learner: Tokenizer, teacher: Tokenizer) -> Tensor:
+    """(V,) the teacher's number of every piece of the learner's; what it lacks is unknown to it."""
+    theirs, unknown = teacher.get_vocab(), teacher.token_to_id("[UNK]")
+    pieces = sorted(learner.get_vocab().items(), key=lambda item: item[1])
+    missing = sum(piece not in theirs for piece, _ in pieces)
+    if unknown is None or missing > (1 - SHARED) * len(pieces):
+        raise InvalidInputError(
+            f"A teacher lacks {missing:,} of the {len(pieces):,} word pieces of the one that learns.",
+            hint="Take a teacher that comes from an encoder with the same vocabulary.",
+        )
+    return torch.tensor([theirs.get(piece, unknown) for piece, _ in pieces])

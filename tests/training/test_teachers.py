@@ -1,0 +1,188 @@
+"""Distillation and mining: what a run of `gist train selective` takes from checkpoints that are trained already."""
+
+from __future__ import annotations
+
+import copy
+import json
+import random
+
+import pytest
+import torch
+from tokenizers import Tokenizer
+from typer.testing import CliRunner
+
+from gist_core.cli import app
+from gist_core.errors import InvalidInputError
+from gist_core.selective.engine import Parts
+from gist_core.selective.fusion import MODES, Rating, untrained
+from gist_core.selective.model import SelectiveModel
+from gist_core.selective.signals import special_ids
+from gist_core.training import export, recipe
+from gist_core.training.batches import make_batch, rows_of
+from gist_core.training.examples import ExampleBuilder
+from gist_core.training.losses import distillation_loss
+from gist_core.training.mining import mined
+from gist_core.training.selective import SelectiveRecipe
+from gist_core.training.teachers import Teachers
+from tests.helpers.facts import fact, write_facts
+from tests.helpers.tiny import save_tiny, tiny_model, tiny_tokenizer
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return write_facts(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(autouse=True)
+def small_mix(monkeypatch):
+    for name in ("SELECTIVE_MIX", "VALIDATION_MIX"):
+        monkeypatch.setattr(recipe, name, {"facts": 24})
+    monkeypatch.setattr(export, "SELECTIVE_MIX", {"facts": 24})
+    for mode, name in (("query", "facts"), ("foreign", "foreign"), ("free", "facts")):
+        monkeypatch.setitem(export.CASES, mode, {name: 12})
+
+
+def teacher(seed: int) -> Parts:
+    """With heads of its own that say something."""
+    model = tiny_model()
+    torch.manual_seed(seed)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if name.startswith(("interaction_branch", "keep_head", "relevance_head")):
+                parameter.copy_(0.3 * torch.randn(parameter.shape))
+    return Parts(model, tiny_tokenizer(), {mode: Rating(untrained()) for mode in MODES})
+
+
+def step():
+    builder = ExampleBuilder(tiny_tokenizer(), 48, 32, random.Random(0), unanswerable=0.0, query_free=0.0)
+    examples = [builder.build(fact(n)) for n in (1001, 1002, 1003)]
+    return make_batch(examples, special_ids(tiny_tokenizer()))
+
+
+def test_what_teachers_say_is_the_mean_of_each():
+    batch = step()
+    one, other = (Teachers([teacher(seed)], tiny_tokenizer(), 50, CPU)(batch) for seed in (1, 2))
+    both = Teachers([teacher(1), teacher(2)], tiny_tokenizer(), 50, CPU)(batch)
+    assert one.shape == (len(batch.unit_question),)
+    assert not torch.allclose(one, other, atol=1e-3)
+    assert torch.allclose(both, (one + other) / 2, atol=1e-5)
+    assert not both.requires_grad
+
+
+def test_a_teacher_may_number_the_pieces_in_another_way():
+    parts, batch = teacher(1), step()
+    order = torch.randperm(tiny_tokenizer().get_vocab_size(), generator=torch.Generator().manual_seed(3))
+    content = json.loads(tiny_tokenizer().to_str())
+    place = {int(old): new for new, old in enumerate(order)}
+    content["model"]["vocab"] = {piece: place[i] for piece, i in content["model"]["vocab"].items()}
+    content["added_tokens"] = [{**token, "id": place[token["id"]]} for token in content["added_tokens"]]
+    model = copy.deepcopy(parts.model)
+    with torch.no_grad():
+        model.embeddings.word.weight.copy_(parts.model.embeddings.word.weight[order])
+    moved = Parts(model, Tokenizer.from_str(json.dumps(content)), parts.ratings)
+    same, found = (Teachers([p], tiny_tokenizer(), 50, CPU)(batch) for p in (parts, moved))
+    assert torch.allclose(same, found, atol=1e-5)
+
+
+def test_a_teacher_that_reads_something_else_is_refused():
+    parts = teacher(1)
+    content = json.loads(tiny_tokenizer().to_str())
+    content["model"]["vocab"] = {p if i < 5 else f"{p}x": i for p, i in content["model"]["vocab"].items()}
+    stranger = Parts(parts.model, Tokenizer.from_str(json.dumps(content)), parts.ratings)
+    with pytest.raises(InvalidInputError, match=r"lacks .* word pieces"):
+        Teachers([stranger], tiny_tokenizer(), 50, CPU)
+    with pytest.raises(InvalidInputError, match="64 tokens at once, windows have up to 65"):
+        Teachers([parts], tiny_tokenizer(), 65, CPU)
+
+
+def test_the_loss_is_the_divergence_of_each_questions_softmax():
+    group = torch.tensor([0, 0, 2, 2, 2])
+    said = torch.tensor([1.0, -1.0, 0.0, 2.0, 0.5])
+    assert distillation_loss(said + torch.tensor([5.0, 5, -3, -3, -3]), said, group, 3).abs() < 1e-6
+    got = torch.tensor([0.0, 0.0, 0.0, 0.0, 0.0], requires_grad=True)
+    loss = distillation_loss(got, said, group, 3)
+    wanted = [
+        torch.nn.functional.kl_div(torch.full((n,), 1 / n).log(), said[group == g].softmax(0), reduction="sum")
+        for g, n in ((0, 2), (2, 3))
+    ]
+    assert torch.allclose(loss, sum(wanted) / 2, atol=1e-6)
+    loss.backward()
+    assert got.grad[0] < 0 < got.grad[1]
+    assert float(distillation_loss(said[:0], said[:0], group[:0], 3)) == 0.0
+
+
+def test_the_command_learns_what_the_teachers_say(data, tmp_path):
+    folders = [save_tiny(tmp_path / "start")]
+    for seed in (1, 2):
+        export.save_parts(tmp_path / str(seed), teacher(seed), "teacher", "1", int8=False)
+        folders.append(tmp_path / str(seed))
+    options = ["--data", data, "--out", tmp_path / "run", "--start", folders[0], "--steps", 2]
+    options += [part for folder in folders[1:] for part in ("--teacher", folder)]
+    result = CliRunner().invoke(app, ["train", "selective", *map(str, options)])
+    assert result.exit_code == 0, result.output
+    rows = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert all(row["teacher"] > 0 for row in rows)
+    assert "validation_teacher" in rows[-1]
+
+
+def test_a_run_comes_nearer_to_its_teacher(data, tmp_path):
+    start = teacher(5)
+    settings = SelectiveRecipe(
+        steps=30, examples_per_step=8, save_every=5, learning_rate=3e-4, head_learning_rate=1e-3, teaching=50.0
+    )
+    learned: SelectiveModel = recipe.train_selective(data, tmp_path / "run", start, settings, teachers=[teacher(1)])
+    assert not learned.training
+    rows = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    said = [row["validation_teacher"] for row in rows if "validation_teacher" in row]
+    assert said[-1] < 0.6 * said[0]
+
+
+def long_record():
+    record = fact(1003)
+    texts = [f"The cat number {n} sat on a mat of iron." for n in range(14)]
+    record["documents"] += [{"id": f"x{n}", "title": "x", "text": text} for n, text in enumerate(texts)]
+    return record
+
+
+def test_of_the_windows_without_evidence_the_ones_the_judge_likes_stay():
+    builder = ExampleBuilder(
+        tiny_tokenizer(), 48, 32, random.Random(0), unanswerable=0.0, query_free=0.0, windows_per_example=4, spare=6
+    )
+    long, short = builder.build(long_record()), builder.build(fact(1002))
+    assert len(long.windows) == 10
+    special = special_ids(tiny_tokenizer())
+    seen = []
+
+    def judge(batch):
+        liked = torch.arange(len(batch.unit_question), dtype=torch.float32) % 7
+        seen.append((batch, liked))
+        return liked
+
+    found = mined([short, long], judge, special, 4)
+    assert found[0] is short
+    [(batch, liked)] = seen
+    rows = [window for _, window in rows_of([long])]
+    worth = {id(w): float(liked[batch.unit_window == i].max()) for i, w in enumerate(rows)}
+    kept = found[1].windows
+    assert len(kept) == 4
+    assert [w for w in long.windows if w.relevant] == [w for w in kept if w.relevant]
+    negative = [worth[id(w)] for w in kept if not w.relevant]
+    left = [worth[id(w)] for w in long.windows if not any(w is k for k in kept)]
+    assert min(negative) >= max(left)
+    assert mined([short], judge, special, 4) == [short]
+
+
+def test_a_run_may_mine_with_its_start(data, tmp_path, monkeypatch):
+    calls = []
+    monkeypatch.setattr(recipe, "WINDOWS", 2)
+    monkeypatch.setattr(recipe, "mined", lambda examples, *rest: calls.append(rest) or mined(examples, *rest))
+    options = ["train", "selective", "--data", data, "--out", tmp_path / "run", "--steps", 2, "--mine"]
+    result = CliRunner().invoke(app, [*map(str, options), "--start", str(save_tiny(tmp_path / "start"))])
+    assert result.exit_code == 0, result.output
+    assert len(calls) == 2
+    assert calls[0][2] == 2
+    refused = CliRunner().invoke(app, [*map(str, options)])
+    assert refused.exit_code == 2
+    assert "--start" in refused.output
