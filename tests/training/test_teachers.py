@@ -6,6 +6,7 @@ import copy
 import json
 import random
 
+import numpy as np
 import pytest
 import torch
 from tokenizers import Tokenizer
@@ -13,13 +14,14 @@ from typer.testing import CliRunner
 
 from gist_core.cli import app
 from gist_core.errors import InvalidInputError
-from gist_core.selective.engine import Parts
-from gist_core.selective.fusion import MODES, Rating, untrained
+from gist_core.selective.engine import Parts, start_engine
+from gist_core.selective.fusion import MODES, SIGNALS, Fusion, Rating, untrained
 from gist_core.selective.model import SelectiveModel
 from gist_core.selective.signals import special_ids
 from gist_core.training import export, recipe
 from gist_core.training.batches import make_batch, rows_of
-from gist_core.training.examples import ExampleBuilder
+from gist_core.training.examples import Example, ExampleBuilder
+from gist_core.training.fusion import read_units
 from gist_core.training.losses import distillation_loss
 from gist_core.training.mining import mined
 from gist_core.training.selective import SelectiveRecipe
@@ -69,6 +71,31 @@ def test_what_teachers_say_is_the_mean_of_each():
     assert not torch.allclose(one, other, atol=1e-3)
     assert torch.allclose(both, (one + other) / 2, atol=1e-5)
     assert not both.requires_grad
+
+
+def test_a_teacher_rates_units_as_it_does_in_a_call():
+    """But for trigrams, which a step does not count."""
+    generator = np.random.default_rng(4)
+    count, grams = len(SIGNALS), [SIGNALS.index(n) for n in ("unit_grams", "passage_grams", "near_grams")]
+
+    def some(*shape):
+        values = generator.normal(size=shape).astype(np.float32)
+        values[grams] = 0
+        return values
+
+    mean, scale, one = some(count), np.abs(some(count)) + 1, np.ones(1, np.float32)
+    fusion = Fusion(mean, scale, some(count), some(count, 1), one, 2 * one, one)
+    parts = teacher(1)
+    parts = Parts(parts.model, parts.tokenizer, {mode: Rating(fusion) for mode in MODES})
+    record = fact(1003)
+    record["documents"] = record["documents"][1:2]  # a call packs short texts into one window, a step does not
+    builder = ExampleBuilder(tiny_tokenizer(), 48, 32, random.Random(0))
+    windows = [w for source, some in builder._sources_of(record) for w in builder._label(source, record, some)]
+    example = Example(builder._query(record["query"]), windows)
+    got = Teachers([parts], tiny_tokenizer(), 50, CPU)(make_batch([example], special_ids(tiny_tokenizer())))
+    read = read_units(start_engine(parts, "cpu"), [d["text"] for d in record["documents"]], record["query"])
+    wanted = torch.from_numpy(fusion(read.signals))
+    assert torch.allclose(got.sort().values, wanted.sort().values, atol=0.02)  # integers in a call, float32 here
 
 
 def test_a_teacher_may_number_the_pieces_in_another_way():
@@ -177,14 +204,23 @@ def test_of_the_windows_without_evidence_the_ones_the_judge_likes_stay():
 
 
 def test_a_run_may_mine_with_its_start(data, tmp_path, monkeypatch):
-    calls = []
+    steps = []
+
+    def seen(examples, judge, special, most):
+        found = mined(examples, judge, special, most)
+        steps.append((examples, found, judge))
+        return found
+
     monkeypatch.setattr(recipe, "WINDOWS", 2)
-    monkeypatch.setattr(recipe, "mined", lambda examples, *rest: calls.append(rest) or mined(examples, *rest))
+    monkeypatch.setattr(recipe, "mined", seen)
     options = ["train", "selective", "--data", data, "--out", tmp_path / "run", "--steps", 2, "--mine"]
     result = CliRunner().invoke(app, [*map(str, options), "--start", str(save_tiny(tmp_path / "start"))])
     assert result.exit_code == 0, result.output
-    assert len(calls) == 2
-    assert calls[0][2] == 2
+    assert len(steps) == 2
+    assert max(len(e.windows) for examples, _, _ in steps for e in examples) > 2
+    assert max(len(e.windows) for _, found, _ in steps for e in found) == 2
+    again = mined(steps[0][0], steps[1][2], special_ids(tiny_tokenizer()), 2)  # the judge has not learned since
+    assert [[id(w) for w in e.windows] for e in again] == [[id(w) for w in e.windows] for e in steps[0][1]]
     refused = CliRunner().invoke(app, [*map(str, options)])
     assert refused.exit_code == 2
     assert "--start" in refused.output

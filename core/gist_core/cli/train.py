@@ -49,8 +49,9 @@ def selective(
 ) -> None:
     """Fine-tune an encoder into a selective compressor. A run stopped half-way goes on where it was.
 
-    One that goes on from a checkpoint (--start) leaves what that keeps without a question as it is. A deeper
-    encoder, or several runs, can be distilled into it (--teacher).
+    One that goes on from a checkpoint (--start) leaves what that keeps without a question as it is.
+
+    A deeper encoder, or several runs, can be distilled into it (--teacher).
     """
     from gist_core.encoders import encoder_folder
     from gist_core.selective.engine import load_parts

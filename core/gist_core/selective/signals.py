@@ -209,9 +209,9 @@ def signals(prepared: Prepared, scores: Sequence[WindowScores]) -> Signals:
         of_window(shared.window),
         shared.pairs,
         length,
-        _distinct(unit_cosine, window_cosine, central),
-        _standardised(unit_cosine),
-        _standardised(window_cosine),
+        distinct(unit_cosine, window_cosine, central),
+        standardised(unit_cosine),
+        standardised(window_cosine),
         grams.unit,
         grams.passage[tokens.unit_passage],
         grams.near,
@@ -219,7 +219,7 @@ def signals(prepared: Prepared, scores: Sequence[WindowScores]) -> Signals:
     return Signals(np.stack(columns, axis=1).astype(np.float32), keep)
 
 
-def _distinct(unit: Floats, window: Floats, central: Floats) -> Floats:
+def distinct(unit: Floats, window: Floats, central: Floats) -> Floats:
     """Cosine of the query and what sets a unit apart from its window: (u - w)·q / |u - w|, u, w, q of unit length.
 
     Units read in one window share most of their direction; 0.02 keeps a unit that is its window from blowing up.
@@ -227,7 +227,7 @@ def _distinct(unit: Floats, window: Floats, central: Floats) -> Floats:
     return np.asarray((unit - window) / np.sqrt(np.maximum(2 - 2 * central, 0) + 0.02), dtype=np.float32)
 
 
-def _standardised(values: Floats) -> Floats:
+def standardised(values: Floats) -> Floats:
     """Less the call's mean, over its deviation: how far cosines spread differs from query to query."""
     if not len(values):
         return values

@@ -7,14 +7,18 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from gist_core.selective.fusion import SIGNALS, Fusion
 from gist_core.selective.model import SelectiveModel
 from gist_core.selective.network import Network
+from gist_core.selective.signals import distinct, standardised
 from gist_core.training.batches import Chunk, TrainingBatch
 
+Floats = NDArray[np.float32]
+Ints = NDArray[np.int64]
 _MIXED = ("keep", "relevance", "unit_cosine", "window_cosine", "central", "unit_bm25", "window_bm25", "pairs", "length")
 _FOLDED = {"unit_cosine": "unit_cosine_z", "window_cosine": "window_cosine_z"}
 
@@ -124,6 +128,23 @@ def _cosines(vectors: Tensor, chunk: Chunk, queries: Tensor, first: int) -> Tens
     query = queries[question][owner]
     parts = ((units * query).sum(-1), (window[owner] * query).sum(-1), (units * window[owner]).sum(-1))
     return torch.stack(parts, dim=1)
+
+
+def all_signals(known: Floats, question: Ints, fusion: Fusion) -> Floats:
+    """(U, 9) signals of a step, and the question of each unit -> (U, F), all that the fusion was learned of.
+
+    What the cosines tell is told question by question; trigrams, which a step does not count, stand at their mean.
+    """
+    out = np.tile(fusion.mean, (len(known), 1)).astype(np.float32)
+    at = {name: i for i, name in enumerate(SIGNALS)}
+    out[:, [at[name] for name in _MIXED]] = known
+    unit, window, central = (known[:, _MIXED.index(n)] for n in ("unit_cosine", "window_cosine", "central"))
+    out[:, at["distinct"]] = distinct(unit, window, central)
+    for number in np.unique(question):
+        inside = question == number
+        out[inside, at["unit_cosine_z"]] = standardised(unit[inside])
+        out[inside, at["window_cosine_z"]] = standardised(window[inside])
+    return out
 
 
 def mixture(fusion: Fusion) -> nn.Linear:
