@@ -7,6 +7,10 @@ import random
 import string
 from pathlib import Path
 
+import pytest
+
+from gist_core.training import export, recipe
+
 NAMES = ["Napoleon", "cat", "dog", "cheese", "iron", "mat"]
 
 
@@ -45,3 +49,12 @@ def write_facts(folder: Path) -> Path:
         lines = [json.dumps(make(n)) for n in range(1000, 1120)]
         (folder / f"{name}.jsonl").write_text("\n".join(lines), encoding="utf-8")
     return folder
+
+
+def mix_of_facts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs of ``gist train selective`` learn from, and are rated by, a few facts instead of the sets of the mix."""
+    for name in ("SELECTIVE_MIX", "VALIDATION_MIX"):
+        monkeypatch.setattr(recipe, name, {"facts": 24})
+    monkeypatch.setattr(export, "SELECTIVE_MIX", {"facts": 24})
+    for mode, name in (("query", "facts"), ("foreign", "foreign"), ("free", "facts")):
+        monkeypatch.setitem(export.CASES, mode, {name: 12})

@@ -30,7 +30,7 @@ from gist_core.training.export import export_selective
 from gist_core.training.fusion import Rated, calibrate, choose_exponent
 from gist_core.training.losses import answer_loss, ranking_loss, token_loss, unit_loss, unit_targets
 from gist_core.training.selective import Frozen, SelectiveRecipe, Trainee, losses
-from tests.helpers.facts import fact, write_facts
+from tests.helpers.facts import fact, mix_of_facts, write_facts
 from tests.helpers.tiny import save_tiny, tiny_model, tiny_tokenizer
 
 
@@ -58,11 +58,7 @@ def encoder(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def small_mix(monkeypatch):
-    for name in ("SELECTIVE_MIX", "VALIDATION_MIX"):
-        monkeypatch.setattr(recipe, name, {"facts": 24})
-    monkeypatch.setattr(export, "SELECTIVE_MIX", {"facts": 24})
-    for mode, name in (("query", "facts"), ("foreign", "foreign"), ("free", "facts")):
-        monkeypatch.setitem(export.CASES, mode, {name: 12})
+    mix_of_facts(monkeypatch)
 
 
 def _train(data, out, encoder, steps, **changes):

@@ -26,7 +26,7 @@ from gist_core.training.losses import distillation_loss
 from gist_core.training.mining import mined
 from gist_core.training.selective import SelectiveRecipe
 from gist_core.training.teachers import Teachers
-from tests.helpers.facts import fact, write_facts
+from tests.helpers.facts import fact, mix_of_facts, write_facts
 from tests.helpers.tiny import save_tiny, tiny_model, tiny_tokenizer
 
 CPU = torch.device("cpu")
@@ -39,11 +39,7 @@ def data(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def small_mix(monkeypatch):
-    for name in ("SELECTIVE_MIX", "VALIDATION_MIX"):
-        monkeypatch.setattr(recipe, name, {"facts": 24})
-    monkeypatch.setattr(export, "SELECTIVE_MIX", {"facts": 24})
-    for mode, name in (("query", "facts"), ("foreign", "foreign"), ("free", "facts")):
-        monkeypatch.setitem(export.CASES, mode, {name: 12})
+    mix_of_facts(monkeypatch)
 
 
 def teacher(seed: int) -> Parts:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,11 +19,11 @@ from gist_core.selective.fusion import MODES, Rating, untrained
 from gist_core.selective.hub import from_pretrained_encoder
 from gist_core.selective.model import SelectiveModel
 from gist_core.selective.signals import Special, special_ids, title_room
-from gist_core.training.examples import Example, ExampleBuilder
+from gist_core.training.examples import ExampleBuilder
 from gist_core.training.mining import mined
 from gist_core.training.mix import SELECTIVE_MIX, build_examples
 from gist_core.training.selective import SelectiveRecipe, sampler, train
-from gist_core.training.steps import Data
+from gist_core.training.steps import Data, Draw
 from gist_core.training.teachers import Teachers
 
 VALIDATION_MIX = {
@@ -37,7 +37,6 @@ VALIDATION_MIX = {
 }
 
 WINDOWS = 6  # of a question, at most, in a step
-Draw = Callable[[int], Sequence[Example]]
 
 
 def untrained_parts(encoder: Path, seed: int) -> Parts:

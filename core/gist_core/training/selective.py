@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,7 +29,7 @@ from gist_core.training.examples import ANSWER, Example
 from gist_core.training.losses import answer_loss, distillation_loss, ranking_loss, token_loss, unit_loss, unit_targets
 from gist_core.training.precision import mixed_precision
 from gist_core.training.reading import Reading, change, frozen_reader, mixture, read_batch
-from gist_core.training.steps import Data, Pace, take_steps
+from gist_core.training.steps import Data, Draw, Pace, take_steps
 from gist_core.training.teachers import Teachers
 
 TRAINED = ("interaction_branch", "side", "keep_head", "relevance_head", "mixture")
@@ -191,7 +191,7 @@ class _Anchors:
         self._start = state
 
 
-def sampler(pools: dict[str, list[Example]], rng_seed: int, per_step: int) -> Callable[[int], Sequence[Example]]:
+def sampler(pools: dict[str, list[Example]], rng_seed: int, per_step: int) -> Draw:
     """A fixed shuffled order over all pools, cut into steps; starts over with a new order when used up."""
     everything = [e for name in sorted(pools) for e in pools[name]]
 

@@ -18,6 +18,7 @@ from gist_core.training.examples import Example
 from gist_core.training.state import resume_state, save_state
 
 Losses = Callable[[Sequence[Example]], dict[str, Tensor]]
+Draw = Callable[[int], Sequence[Example]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ class Data:
     uninterrupted one sees; the loss of ``validation`` is logged at every save.
     """
 
-    examples: Callable[[int], Sequence[Example]]
+    examples: Draw
     validation: Sequence[Example]
 
 
