@@ -2,7 +2,8 @@
 
 A record: ``id, query, documents [{id, title, text, session?}], answers, evidence [{doc, start, end, kind}]``.
 Records are split 80/10/10 by a hash of what they are about, so no passage stands on both sides: the page
-title where there is one, the session of a conversation, else the text of the gold document.
+title where there is one (of a translation, the title in English), the session of a conversation, else the text of
+the gold document.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from gist_core.errors import InvalidInputError
+from gist_core.translated import ENGLISH_TITLES
 
 Record = dict[str, Any]
 Split = Literal["train", "validation", "test"]
@@ -60,4 +62,4 @@ def _subject(record: Record) -> str:
     if first.get("session"):
         return str(first["session"])
     title = first.get("title", "").replace("_", " ").strip().lower()
-    return str(first["text"]) if title in _GENERIC_TITLES else title
+    return str(first["text"]) if title in _GENERIC_TITLES else ENGLISH_TITLES.get(title, title)

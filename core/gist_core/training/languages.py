@@ -27,12 +27,13 @@ from gist_core.training.adapting import adapt, adapted, characters_missing
 from gist_core.training.batches import make_batch
 from gist_core.training.examples import Example, ExampleBuilder
 from gist_core.training.mix import build_examples
+from gist_core.training.mixture import Mixture
 from gist_core.training.precision import mixed_precision
-from gist_core.training.reading import live_reader, mixture, read_batch
+from gist_core.training.reading import live_reader, read_batch
 from gist_core.training.selective import reading_losses, sampler
 from gist_core.training.steps import Data, Pace, take_steps
 
-LANGUAGES_MIX = {"xquad": 3_900, "jaquad": 3_300, "cmrc2018": 2_400, "squad_it_test": 640}
+LANGUAGES_MIX = {"xquad": 2_800, "jaquad": 3_100, "cmrc2018": 2_300, "squad_it_test": 1_400}
 VALIDATION_MIX = {"xquad": 48, "jaquad": 40, "cmrc2018": 40}
 PIECES = 2_000  # characters; of those of the mix's texts that the vocabulary lacks, 94 to 99 % are these
 
@@ -44,12 +45,13 @@ class LanguagesRecipe(Pace):
     learning_rate: float = 1e-3
     head_learning_rate: float = 5e-4
     character_learning_rate: float = 5e-3
+    mixture_learning_rate: float = 5e-3
 
 
 class Learner(nn.Module):
     """The adapted model, and how its unit scores are mixed with cosines and word overlap while it learns."""
 
-    def __init__(self, model: SelectiveModel, mixed: nn.Linear) -> None:
+    def __init__(self, model: SelectiveModel, mixed: Mixture) -> None:
         super().__init__()
         self.model = model
         self.mixture = mixed
@@ -82,7 +84,7 @@ def train_languages(data: Path, out: Path, start: Parts, recipe: LanguagesRecipe
     held = build_examples(data, builder("validation", {"test"}), "validation", VALIDATION_MIX)
     recipe = replace(recipe, steps=recipe.steps or sum(map(len, pools.values())) // recipe.examples_per_step)
     draw = sampler(pools, recipe.seed, recipe.examples_per_step)
-    learner = Learner(model, mixture(start.ratings["foreign"].fusion))
+    learner = Learner(model, Mixture(start.ratings["foreign"].fusion))
     _fit(learner, Data(draw, [e for pool in held.values() for e in pool]), special_ids(tokenizer), recipe, out)
     return adapted(model, pieces)
 
@@ -100,8 +102,8 @@ def _losses(learner: Learner, special: Special, examples: Sequence[Example]) -> 
     batch = make_batch(examples, special)
     read = read_batch(learner.model, live_reader(learner.model), batch)
     scores = pool_logits(read.keep, read.unit, len(batch.unit_question))
-    signals = read.signals(scores, batch.unit_window.to(scores.device))
-    return reading_losses(read, batch, scores, learner.mixture(signals).squeeze(-1))
+    question, window = (t.to(scores.device) for t in (batch.unit_question, batch.unit_window))
+    return reading_losses(read, batch, scores, learner.mixture(read.signals(scores, window), question))
 
 
 def _optimizer(learner: Learner, recipe: LanguagesRecipe) -> torch.optim.AdamW:
@@ -116,6 +118,8 @@ def _optimizer(learner: Learner, recipe: LanguagesRecipe) -> torch.optim.AdamW:
 def _rate_of(name: str, recipe: LanguagesRecipe) -> float:
     if name.endswith("word.rows"):
         return recipe.character_learning_rate
+    if name.startswith("mixture."):
+        return recipe.mixture_learning_rate
     return recipe.learning_rate if "lora_" in name or "word." in name else recipe.head_learning_rate
 
 

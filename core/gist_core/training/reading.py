@@ -7,20 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import normalize
 
-from gist_core.selective.fusion import SIGNALS, Fusion
 from gist_core.selective.model import SelectiveModel
 from gist_core.selective.network import Network
-from gist_core.selective.signals import distinct, standardised
 from gist_core.training.batches import Chunk, TrainingBatch
 
-Floats = NDArray[np.float32]
-Ints = NDArray[np.int64]
-_MIXED = ("keep", "relevance", "unit_cosine", "window_cosine", "central", "unit_bm25", "window_bm25", "pairs", "length")
-_FOLDED = {"unit_cosine": "unit_cosine_z", "window_cosine": "window_cosine_z"}
+KNOWN = ("keep", "relevance", "unit_cosine", "window_cosine", "central", "unit_bm25", "window_bm25", "pairs", "length")
+"""Of the signals of a call, those that a step has of every unit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +33,7 @@ class Reading:
     lexical: Tensor
 
     def signals(self, scores: Tensor, window: Tensor) -> Tensor:
-        """(U, 9) in the order that ``mixture`` takes them: pooled keep logits (U,), the rest of unit and window."""
+        """(U, 9) in the order of ``KNOWN``: pooled keep logits (U,), the rest of unit and window."""
         return torch.cat([scores[:, None], self.relevance[window, None], self.cosines, self.lexical], dim=1)
 
 
@@ -128,33 +123,3 @@ def _cosines(vectors: Tensor, chunk: Chunk, queries: Tensor, first: int) -> Tens
     query = queries[question][owner]
     parts = ((units * query).sum(-1), (window[owner] * query).sum(-1), (units * window[owner]).sum(-1))
     return torch.stack(parts, dim=1)
-
-
-def all_signals(known: Floats, question: Ints, fusion: Fusion) -> Floats:
-    """(U, 9) signals of a step, and the question of each unit -> (U, F), all that the fusion was learned of.
-
-    What the cosines tell is told question by question; trigrams, which a step does not count, stand at their mean.
-    """
-    out = np.tile(fusion.mean, (len(known), 1)).astype(np.float32)
-    at = {name: i for i, name in enumerate(SIGNALS)}
-    out[:, [at[name] for name in _MIXED]] = known
-    unit, window, central = (known[:, _MIXED.index(n)] for n in ("unit_cosine", "window_cosine", "central"))
-    out[:, at["distinct"]] = distinct(unit, window, central)
-    for number in np.unique(question):
-        inside = question == number
-        out[inside, at["unit_cosine_z"]] = standardised(unit[inside])
-        out[inside, at["window_cosine_z"]] = standardised(window[inside])
-    return out
-
-
-def mixture(fusion: Fusion) -> nn.Linear:
-    """The linear part of a fusion over the signals a step has; a standardised cosine counts as the cosine itself."""
-    at = {name: i for i, name in enumerate(SIGNALS)}
-    weight = {n: (fusion.linear[at[n]] + (fusion.linear[at[_FOLDED[n]]] if n in _FOLDED else 0)) for n in _MIXED}
-    layer = nn.Linear(len(_MIXED), 1)
-    scaled = torch.tensor([float(weight[n] / fusion.scale[at[n]]) for n in _MIXED])
-    centre = torch.tensor([float(fusion.mean[at[n]]) for n in _MIXED])
-    with torch.no_grad():
-        layer.weight.copy_(scaled[None])
-        layer.bias.copy_(-(scaled * centre).sum()[None])
-    return layer

@@ -27,8 +27,9 @@ from gist_core.selective.signals import Special
 from gist_core.training.batches import TrainingBatch, make_batch
 from gist_core.training.examples import ANSWER, Example
 from gist_core.training.losses import answer_loss, distillation_loss, ranking_loss, token_loss, unit_loss, unit_targets
+from gist_core.training.mixture import Mixture
 from gist_core.training.precision import mixed_precision
-from gist_core.training.reading import Reading, change, frozen_reader, mixture, read_batch
+from gist_core.training.reading import Reading, change, frozen_reader, read_batch
 from gist_core.training.steps import Data, Draw, Pace, take_steps
 from gist_core.training.teachers import Teachers
 
@@ -55,7 +56,7 @@ class Trainee(nn.Module):
     def __init__(self, model: SelectiveModel, fusions: Mapping[str, Fusion]) -> None:
         super().__init__()
         self.model = model
-        self.mixture = nn.ModuleDict({mode: mixture(fusion) for mode, fusion in fusions.items()})
+        self.mixture = nn.ModuleDict({mode: Mixture(fusion) for mode, fusion in fusions.items()})
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,8 @@ def _learned(trainee: Trainee, frozen: Frozen, batch: TrainingBatch) -> dict[str
     question, window = (t.to(read.keep.device) for t in (batch.unit_question, batch.unit_window))
     scores = pool_logits(read.keep, read.unit, len(question))
     asked = (batch.query_mask.sum(dim=1) > FRAME).to(question.device)[question]
-    with_query, without = (trainee.mixture[m](read.signals(scores, window)).squeeze(-1) for m in ("query", "free"))
+    signals = read.signals(scores, window)
+    with_query, without = (trainee.mixture[m](signals, question) for m in ("query", "free"))
     parts = reading_losses(read, batch, scores, torch.where(asked, with_query, without))
     if frozen.teachers is not None:
         taught = frozen.teachers(batch)[asked]

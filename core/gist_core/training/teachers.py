@@ -14,7 +14,8 @@ from gist_core.selective.engine import Parts
 from gist_core.selective.network import start_network
 from gist_core.selective.pooling import pool_logits
 from gist_core.training.batches import TrainingBatch
-from gist_core.training.reading import all_signals, frozen_reader, read_batch
+from gist_core.training.mixture import Mixture
+from gist_core.training.reading import frozen_reader, read_batch
 
 SHARED = 0.8  # of the learner's word pieces, as many at least a teacher has to know: one that ships knows 0.88
 _UNUSED = "[unused"  # pieces of BERT's vocabulary that no text comes to
@@ -50,16 +51,16 @@ class _Teacher:
         self._piece = _translated(tokenizer, parts.tokenizer)
         self._model = parts.model.to(device).eval()
         self._network = start_network(self._model, device, torch.float32)
-        self._fusion = parts.ratings["query"].fusion.widened()
+        self._mixture = Mixture(parts.ratings["query"].fusion).to(device)
 
     def __call__(self, batch: TrainingBatch) -> Tensor:
         chunks = [replace(c, ids=self._piece[c.ids]) for c in batch.chunks]
         own = replace(batch, query_ids=self._piece[batch.query_ids], chunks=chunks)
         read = read_batch(self._model, frozen_reader(self._network), own)
         scores = pool_logits(read.keep, read.unit, len(batch.unit_question))
-        known = read.signals(scores, batch.unit_window.to(scores.device)).float().cpu().numpy()
-        logits = self._fusion(all_signals(known, batch.unit_question.numpy(), self._fusion))
-        return torch.from_numpy(logits).to(scores.device)
+        question, window = (t.to(scores.device) for t in (batch.unit_question, batch.unit_window))
+        logits: Tensor = self._mixture(read.signals(scores, window).float(), question)
+        return logits
 
 
 def _translated(learner: Tokenizer, teacher: Tokenizer) -> Tensor:
