@@ -22,6 +22,7 @@ from gist_core.passage import Span
 from gist_core.selective.engine import Engine
 from gist_core.selective.fusion import SIGNALS, Calibration, Fusion, Mode
 from gist_core.selective.signals import prepare, signals
+from gist_core.training.mixture import FusionLayers
 
 Floats = NDArray[np.float32]
 EXPONENTS = (0.0, 0.15, 0.3, 0.45, 0.6, 0.8, 1.0)
@@ -82,18 +83,6 @@ def _is_evidence(span: Span, evidence: Sequence[Span]) -> bool:
     return False
 
 
-class _Network(nn.Module):
-    def __init__(self, signal_count: int, hidden: int) -> None:
-        super().__init__()
-        self.linear = nn.Linear(signal_count, 1)
-        self.hidden = nn.Linear(signal_count, hidden)
-        self.output = nn.Linear(hidden, 1, bias=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        mixed: Tensor = self.linear(x) + self.output(torch.tanh(self.hidden(x)))
-        return mixed.squeeze(-1)
-
-
 def fit_fusion(rated: Sequence[Rated], *, hidden: int = 1, steps: int = 300, seed: int = 13) -> Fusion:
     """Fit on all cases at once with Adam; deterministic for a seed.
 
@@ -106,7 +95,7 @@ def fit_fusion(rated: Sequence[Rated], *, hidden: int = 1, steps: int = 300, see
     target = torch.from_numpy(np.concatenate([r.evidence for r in rated]))
     group = torch.repeat_interleave(torch.tensor([len(r.evidence) for r in rated]))
     share = _set_shares(rated)
-    network = _Network(len(SIGNALS), hidden)
+    network = FusionLayers(len(SIGNALS), hidden)
     nn.init.normal_(network.output.weight, std=0.05)
     optimizer = torch.optim.AdamW(network.parameters(), lr=0.02, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)

@@ -101,9 +101,8 @@ def _fit(learner: Learner, data: Data, special: Special, recipe: LanguagesRecipe
 def _losses(learner: Learner, special: Special, examples: Sequence[Example]) -> dict[str, Tensor]:
     batch = make_batch(examples, special)
     read = read_batch(learner.model, live_reader(learner.model), batch)
-    scores = pool_logits(read.keep, read.unit, len(batch.unit_question))
-    question, window = (t.to(scores.device) for t in (batch.unit_question, batch.unit_window))
-    return reading_losses(read, batch, scores, learner.mixture(read.signals(scores, window), question))
+    scores = pool_logits(read.keep, read.unit, len(read.question))
+    return reading_losses(read, batch, scores, learner.mixture(read.signals(scores), read.question))
 
 
 def _optimizer(learner: Learner, recipe: LanguagesRecipe) -> torch.optim.AdamW:

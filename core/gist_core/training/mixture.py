@@ -11,6 +11,21 @@ from gist_core.training.reading import KNOWN
 _DERIVED = ("distinct", "unit_cosine_z", "window_cosine_z")
 
 
+class FusionLayers(nn.Module):
+    """What a ``Fusion`` does to signals that are standardised already."""
+
+    def __init__(self, signal_count: int, hidden: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(signal_count, 1)
+        self.hidden = nn.Linear(signal_count, hidden)
+        self.output = nn.Linear(hidden, 1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(U, F) signals -> (U,) logits."""
+        mixed: Tensor = self.linear(x) + self.output(torch.tanh(self.hidden(x)))
+        return mixed.squeeze(-1)
+
+
 class Mixture(nn.Module):
     """``Fusion`` as a layer, linear part and hidden units, over the signals that a step has.
 
@@ -27,15 +42,13 @@ class Mixture(nn.Module):
         used = [SIGNALS.index(name) for name in KNOWN + _DERIVED]
         self.register_buffer("mean", torch.from_numpy(fusion.mean[used]))
         self.register_buffer("scale", torch.from_numpy(fusion.scale[used]))
-        self.linear = nn.Linear(len(used), 1)
-        self.hidden = nn.Linear(len(used), len(fusion.output))
-        self.output = nn.Linear(len(fusion.output), 1, bias=False)
+        self.layers = FusionLayers(len(used), len(fusion.output))
         with torch.no_grad():
-            self.linear.weight.copy_(torch.from_numpy(fusion.linear[used])[None])
-            self.linear.bias.copy_(torch.from_numpy(fusion.bias))
-            self.hidden.weight.copy_(torch.from_numpy(fusion.hidden[used].T.copy()))
-            self.hidden.bias.copy_(torch.from_numpy(fusion.hidden_bias))
-            self.output.weight.copy_(torch.from_numpy(fusion.output)[None])
+            self.layers.linear.weight.copy_(torch.from_numpy(fusion.linear[used])[None])
+            self.layers.linear.bias.copy_(torch.from_numpy(fusion.bias))
+            self.layers.hidden.weight.copy_(torch.from_numpy(fusion.hidden[used].T.copy()))
+            self.layers.hidden.bias.copy_(torch.from_numpy(fusion.hidden_bias))
+            self.layers.output.weight.copy_(torch.from_numpy(fusion.output)[None])
 
     def forward(self, known: Tensor, question: Tensor) -> Tensor:
         """(U, 9) signals as in ``Reading.signals``, and the question of each unit -> (U,) logits."""
@@ -43,9 +56,8 @@ class Mixture(nn.Module):
         # As in gist_core.selective.signals, where one call is one question.
         distinct = (unit - window) / ((2 - 2 * central).clamp(min=0) + 0.02).sqrt()
         derived = torch.stack([distinct, _standardised(unit, question), _standardised(window, question)], dim=1)
-        x = (torch.cat([known, derived], dim=1) - self.mean) / self.scale
-        mixed: Tensor = self.linear(x) + self.output(torch.tanh(self.hidden(x)))
-        return mixed.squeeze(-1)
+        mixed: Tensor = self.layers((torch.cat([known, derived], dim=1) - self.mean) / self.scale)
+        return mixed
 
 
 def _standardised(values: Tensor, group: Tensor) -> Tensor:

@@ -21,7 +21,8 @@ KNOWN = ("keep", "relevance", "unit_cosine", "window_cosine", "central", "unit_b
 @dataclass(frozen=True, slots=True)
 class Reading:
     """Flat over the N tokens of a step: ``keep``, ``labels``, ``unit``; over its windows: ``relevance``, ``relevant``;
-    over its units: ``cosines`` (U, 3) of query and unit, query and window, unit and window, ``lexical`` (U, 4).
+    over its units: ``cosines`` (U, 3) of query and unit, query and window, unit and window, ``lexical`` (U, 4), the
+    numbers of their ``question`` and ``window``.
     """
 
     keep: Tensor
@@ -31,10 +32,12 @@ class Reading:
     relevant: Tensor
     cosines: Tensor
     lexical: Tensor
+    question: Tensor
+    window: Tensor
 
-    def signals(self, scores: Tensor, window: Tensor) -> Tensor:
+    def signals(self, scores: Tensor) -> Tensor:
         """(U, 9) in the order of ``KNOWN``: pooled keep logits (U,), the rest of unit and window."""
-        return torch.cat([scores[:, None], self.relevance[window, None], self.cosines, self.lexical], dim=1)
+        return torch.cat([scores[:, None], self.relevance[self.window, None], self.cosines, self.lexical], dim=1)
 
 
 Reader = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -76,7 +79,15 @@ def read_batch(model: SelectiveModel, reader: Reader, batch: TrainingBatch) -> R
     targets = [torch.cat([getattr(c, n) for c in batch.chunks]).to(place) for n in ("labels", "unit", "relevant")]
     labels, unit, relevant = targets
     return Reading(
-        torch.cat(keep), labels, unit, torch.cat(relevance), relevant, torch.cat(cosines), batch.lexical.to(place)
+        torch.cat(keep),
+        labels,
+        unit,
+        torch.cat(relevance),
+        relevant,
+        torch.cat(cosines),
+        batch.lexical.to(place),
+        batch.unit_question.to(place),
+        batch.unit_window.to(place),
     )
 
 

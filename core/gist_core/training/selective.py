@@ -87,10 +87,10 @@ def losses(trainee: Trainee, frozen: Frozen, examples: Sequence[Example]) -> dic
 
 def _learned(trainee: Trainee, frozen: Frozen, batch: TrainingBatch) -> dict[str, Tensor]:
     read = read_batch(trainee.model, frozen_reader(frozen.network), batch)
-    question, window = (t.to(read.keep.device) for t in (batch.unit_question, batch.unit_window))
+    question = read.question
     scores = pool_logits(read.keep, read.unit, len(question))
     asked = (batch.query_mask.sum(dim=1) > FRAME).to(question.device)[question]
-    signals = read.signals(scores, window)
+    signals = read.signals(scores)
     with_query, without = (trainee.mixture[m](signals, question) for m in ("query", "free"))
     parts = reading_losses(read, batch, scores, torch.where(asked, with_query, without))
     if frozen.teachers is not None:
@@ -102,12 +102,12 @@ def _learned(trainee: Trainee, frozen: Frozen, batch: TrainingBatch) -> dict[str
 
 def reading_losses(read: Reading, batch: TrainingBatch, scores: Tensor, mixed: Tensor) -> dict[str, Tensor]:
     """The parts of the loss, to be added up; ``scores`` and ``mixed`` (U,): pooled keep logits, and with all else."""
-    question, window = (t.to(read.keep.device) for t in (batch.unit_question, batch.unit_window))
+    question = read.question
     targets, groups = unit_targets(read.labels, read.unit, len(question)), len(batch.query_ids)
     known, token_question = read.labels >= 0, question[read.unit]
     return {
         "mixed": ranking_loss(mixed, targets, question, groups),
-        "rank": 0.5 * ranking_loss(scores + read.relevance[window], targets, question, groups),
+        "rank": 0.5 * ranking_loss(scores + read.relevance[read.window], targets, question, groups),
         "unit": 0.5 * unit_loss(scores, targets),
         "token": 0.5 * token_loss(read.keep, read.labels),
         "answer": 0.5 * answer_loss(read.keep, read.labels == ANSWER, known, token_question, groups),

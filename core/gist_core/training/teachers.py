@@ -57,9 +57,8 @@ class _Teacher:
         chunks = [replace(c, ids=self._piece[c.ids]) for c in batch.chunks]
         own = replace(batch, query_ids=self._piece[batch.query_ids], chunks=chunks)
         read = read_batch(self._model, frozen_reader(self._network), own)
-        scores = pool_logits(read.keep, read.unit, len(batch.unit_question))
-        question, window = (t.to(scores.device) for t in (batch.unit_question, batch.unit_window))
-        logits: Tensor = self._mixture(read.signals(scores, window).float(), question)
+        scores = pool_logits(read.keep, read.unit, len(read.question))
+        logits: Tensor = self._mixture(read.signals(scores).float(), read.question)
         return logits
 
 
