@@ -148,6 +148,93 @@ def test_tab_table() -> None:
     assert found[2].requires == (found[0].span,)
 
 
+@pytest.mark.parametrize("mark", [",", ";", "|"])
+def test_values_between_delimiters(mark: str) -> None:
+    rows = [mark.join(row) for row in (("name", "city", "age"), ("Ann", '"Nice, F; |"', "31"), ("Bob", "Rome", ""))]
+    text = "The staff:\n" + "\n".join(rows) + "\n\nThat is all."
+    assert units(text) == [
+        (Kind.SENTENCE, "The staff:"),
+        (Kind.TABLE_HEADER, rows[0]),
+        (Kind.TABLE_ROW, rows[1]),
+        (Kind.TABLE_ROW, rows[2]),
+        (Kind.SENTENCE, "That is all."),
+    ]
+    header, row = segments(text)[1:3]
+    assert row.requires == (header.span,)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Ann came, Bob went,\nCarl stayed, Dora ran,\nEmil slept, Fay read,",  # verse
+        "It cost 1,200 at first.\nThen it was 1,300 or so.\nIn the end 1,400 were paid.",
+        "a = 1,\nb = 2,\nc = 3,",
+        "first,second\nthird,fourth",
+        "- x,y,z;\n- x,y,z;\n- x,y,z;",
+    ],
+)
+def test_no_table(text: str) -> None:
+    assert not {kind for kind, _ in units(text)} & {Kind.TABLE_HEADER, Kind.TABLE_ROW}
+
+
+def test_json_lines() -> None:
+    rows = ['{"ticket": 1, "user": "Ann. Really"}', '{"ticket": 2, "user": "Bob"},', '{ "ticket": 3 }']
+    text = "Tickets:\n" + "\n".join(rows) + "\nThat was all."
+    assert units(text) == [
+        (Kind.SENTENCE, "Tickets:"),
+        *((Kind.TABLE_ROW, row) for row in rows),
+        (Kind.SENTENCE, "That was all."),
+    ]
+
+
+def test_blocks_of_html() -> None:
+    text = "<body><h1>Costs</h1><p>The board met. It was late.</p>\n<ul>\n<li>Tea\n<li>Milk</ul>At last<br>it ended."
+    text += "</body>"
+    assert units(text) == [
+        (Kind.SENTENCE, "<body><h1>Costs</h1>"),
+        (Kind.SENTENCE, "<p>The board met."),
+        (Kind.SENTENCE, "It was late.</p>"),
+        (Kind.SENTENCE, "<ul>\n<li>Tea"),
+        (Kind.SENTENCE, "<li>Milk</ul>"),
+        (Kind.SENTENCE, "At last"),
+        (Kind.SENTENCE, "<br>it ended.</body>"),
+    ]
+
+
+def test_table_of_html() -> None:
+    head, first, second = (
+        "<table>\n<thead>\n<tr>\n<th>Item</th>\n<th>Cost</th>\n</tr>\n</thead>",
+        "<tbody><tr><td>Rent</td><td>$1,200. Really.</td></tr>",
+        "<TR>\n<TD>Tea</TD><TD>$3</TD></TR></tbody></table>",
+    )
+    found = segments(f"{head}{first}\n{second}<p>Then.</p><table><tr><td>no header</td></tr></table>")
+    assert [(item.kind, item.requires) for item in found] == [
+        (Kind.TABLE_HEADER, ()),
+        (Kind.TABLE_ROW, (found[0].span,)),
+        (Kind.TABLE_ROW, (found[0].span,)),
+        (Kind.SENTENCE, ()),
+        (Kind.TABLE_ROW, ()),
+    ]
+
+
+def test_what_only_looks_like_html() -> None:
+    text = "If a<b and c>d, mail <p.moore@example.org> or see <https://example.org/p>. A `<p>` tag is a tag."
+    assert [unit for _, unit in units(text)] == [text[: text.index(" A `")], "A `<p>` tag is a tag."]
+
+
+def test_tags_are_words() -> None:
+    text = '<td class="a b">Rent</td><td>$1,200</td> not 5<6'
+    assert pieces(text, words(text, Span(0, len(text)))) == [
+        '<td class="a b">',
+        "Rent",
+        "</td>",
+        "<td>",
+        "$1,200",
+        "</td>",
+        "not 5<6",
+    ]
+
+
 def test_fenced_code_is_one_unit() -> None:
     code = "```py\nx = 1. \n\n# not a heading\n- not an item\n```"
     assert units(f"See.\n\n{code}\n\nDone.") == [(Kind.SENTENCE, "See."), (Kind.CODE, code), (Kind.SENTENCE, "Done.")]
@@ -183,6 +270,7 @@ HOSTILE = [
         "\u200d", "\ud83d", "\ud83d\ude00", "\0", "😀",
         "“", "「", "May ", "$", "A: ", "A b ", ",", "—", "and ", "ab.\r\n", "- a\n", "1. a\n",
         "J. ", "../", "~", "\x1c", "a\u0301",
+        "<p>", "<p>a", "</p>", "<tr>a. ", "<table><tr><th>", "<td ", "<", "a,b\n", '{"a": 1}\n',
     )
 ]  # fmt: skip
 
@@ -216,7 +304,7 @@ ALPHABET = st.sampled_from(
     [*"aBz019 .,;:!?\n\r\t-–—*#|`\"'()[]{}_/\\@$%=<>~+。！？、「」“”؟।กア中不😀", "\u0301", "\u200d",
     "\ud83d", "\0", "\n\n", "    ",
      "not ", "Dr. ", "1. ", "- ", "```\n", "|---|\n", " 5 kg ", "May 3, 2021", "http://a.b/",
-     "x_y", "and ", "Bob: "]
+     "x_y", "and ", "Bob: ", "<p>", "</p>", "<table>", "<tr>", "</tr>", "<td>", "<th>", "\na,b,c", '\n{"a": 1}']
 )  # fmt: skip
 TEXTS = st.lists(ALPHABET, max_size=120).map("".join)
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from gist_core.segment.code import fenced, indented
 from gist_core.segment.lines import Line, lines
 from gist_core.segment.paragraphs import paragraph
-from gist_core.segment.tables import pipe_table, tab_table
+from gist_core.segment.tables import delimited_table, json_lines, table
 from gist_core.segment.values import Block, Kind
 
 _TITLE_LENGTH = 80
@@ -34,7 +34,7 @@ def _block(text: str, rows: list[Line], at: int, *, after_item: bool) -> tuple[l
         return fenced(text, rows, at)
     if line.indent >= 4 and line.blank_before and not after_item and (found := indented(text, rows, at)):
         return found
-    if found := pipe_table(text, rows, at) or tab_table(text, rows, at):
+    if found := table(text, rows, at):
         return found
     if stop := _heading_stop(text, rows, at, after_item=after_item):
         return [Block(Kind.HEADING, line.start, rows[stop - 1].end, line.start)], stop
@@ -114,7 +114,9 @@ def _interrupts(text: str, rows: list[Line], at: int) -> bool:
         return text[above.end - 1] in ":\uff1a" or text[line.start : line.tag_end].strip("(). \t") == "1"
     if line.tag in ("pipe", "separator"):
         return True
-    return "\t" in text[line.start : line.end] or _next_is_separator(rows, at)
+    if "\t" in text[line.start : line.end] or _next_is_separator(rows, at):
+        return True
+    return json_lines(text, rows, at) is not None or delimited_table(text, rows, at) is not None
 
 
 def _next_is_separator(rows: list[Line], at: int) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from gist_core.passage import Span
 from gist_core.segment.blocks import blocks
 from gist_core.segment.cut import cut
+from gist_core.segment.markup import with_tables
 from gist_core.segment.sentences import sentences
 from gist_core.segment.values import Block, Kind, Segment
 
@@ -31,7 +32,7 @@ def segments(text: str) -> list[Segment]:
         requires = heading if block.header is None else (*heading, block.header)
         kind = block.kind
         out += [Segment(span, kind, requires) for span in _units(text, block)]
-    return out
+    return list(with_tables(text, out)) if "<" in text else out
 
 
 def _units(text: str, block: Block) -> list[Span]:

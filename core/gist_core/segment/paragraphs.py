@@ -6,6 +6,7 @@ import re
 from itertools import pairwise
 
 from gist_core.segment.lines import Line
+from gist_core.segment.markup import starts_with_tag
 from gist_core.segment.values import Block, Kind
 
 _LONG_LINE = 120  # characters; no text is wrapped wider, so the newline behind such a line was meant
@@ -22,7 +23,8 @@ def paragraph(text: str, rows: list[Line]) -> list[Block]:
     width = max(line.end - line.start for line in rows)
     out, first = [], rows[0]
     for above, line in pairwise(rows):
-        if verse or _meant(text, above, line, width):
+        in_markup = starts_with_tag(text, above.start) or starts_with_tag(text, line.start)
+        if not in_markup and (verse or _meant(text, above, line, width)):
             out.append(_block(first, above))
             first = line
     return [*out, _block(first, rows[-1])]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 from gist_core.passage import Span
-from gist_core.segment.cut import SHORT, cut_unmarked
+from gist_core.segment.cut import SHORT, cut_unmarked, trimmed
+from gist_core.segment.markup import CLOSING, OPENING, is_bare
 from gist_core.segment.values import CLOSERS, WIDE_CLOSERS
 
 # A stop of a script with spaces counts before a space only; the look-behind keeps a run of stops from being tried
@@ -14,6 +15,7 @@ _STOP = re.compile(
     rf"(?<![.!?\u2026])(?P<stop>[.!?\u2026]++)(?P<close>[{CLOSERS}]{{0,4}}+)(?:\[[\w, ]{{1,12}}\]){{0,8}}+(?=\s)"
     rf"|[\u061f\u06d4\u0964\u0965\u104b\u1362\u17d4\u0589]++[{CLOSERS}]{{0,4}}+"
     rf"|[\u3002\uff01\uff1f\uff61\ufe52]++(?P<wide>[{WIDE_CLOSERS}]{{0,4}}+)"
+    rf"|(?P<tag>{CLOSING}|{OPENING})"
 )
 _INK = re.compile(r"\s*+")
 _NEXT = re.compile(r"\s*+[\"'\u201c\u2018\u00ab(\[*_]{0,4}+(?P<word>[\w']{0,20}+)")
@@ -55,19 +57,21 @@ _STARTERS = _set(
 def sentences(text: str, start: int, end: int, body: int) -> list[Span]:
     """Sentences of the block ``text[start:end]``; no stop before ``body`` counts (a list marker's)."""
     out: list[Span] = []
-    at = start
+    at = bare = start  # up to ``bare`` stand tags alone
     for found in _STOP.finditer(text, body, end):
         stop = found.end()
-        if stop < end and _ends(text, found, at, end):
+        if found.lastgroup == "tag" and is_bare(text, bare, stop):
+            bare = stop
+        elif stop < end and _ends(text, found, at, end):
             _add(out, text, at, stop)
-            at = _INK.match(text, stop, end).end()  # type: ignore[union-attr]  # matches anywhere
+            at = bare = _INK.match(text, stop, end).end()  # type: ignore[union-attr]  # matches anywhere
     _add(out, text, at, end)
     return out
 
 
 def _add(out: list[Span], text: str, start: int, end: int) -> None:
     if end - start <= SHORT:
-        out.append(Span(start, end))
+        out.extend(trimmed(text, start, end))
     else:
         out.extend(cut_unmarked(text, start, end))
 
