@@ -87,12 +87,31 @@ def test_what_a_record_may_leave_out_is_filled_in(tmp_path):
     assert [p.text for p in case.passages] == ["One.", "Two."]
 
 
+def test_documents_may_have_numbers_for_ids_and_no_title(tmp_path):
+    record = {"documents": [{"id": 3, "title": None, "text": "ab"}], "evidence": [{"doc": 3, "start": 0, "end": 1}]}
+    (case,) = load_task(_write(tmp_path / "x.jsonl", [record]), "x", None)
+    assert (case.passages[0].id, case.evidence) == ("3", [[Span(0, 1)]])
+
+
 @pytest.mark.parametrize(
     ("content", "says"),
     [
         ("{", "Line 1 of x.jsonl is no JSON"),
         ("5", "Line 1 of x.jsonl is no record"),
-        ('{"documents": []}', "has no documents"),
+        ('{"documents": []}', "has no documents. At the least"),
+        ('{"query": "Who?"}', "has no documents. At the least"),
+        ('{"documents": [{"text": "ab"}], "query": 5}', "Line 1 of x.jsonl: query is 5. It must be a text or null"),
+        ('{"documents": [{"text": "ab"}], "answers": "x"}', "Line 1 of x.jsonl: answers is 'x'. It must be a list"),
+        ('{"documents": [{"text": "ab"}], "answers": [1]}', "answers is .1.. It must be a list of texts"),
+        ('\n{"documents": [{"text": 7}]}', r"Line 2 of x.jsonl: documents.0..text is 7. It must be a text"),
+        ('{"documents": "ab"}', "documents is 'ab'. It must be a list"),
+        ('{"documents": ["ab"]}', r"documents.0. is 'ab'. It must be an object"),
+        ('{"documents": [{"text": "ab", "title": 3}]}', r"documents.0..title is 3"),
+        (
+            '{"documents": [{"text": "ab"}], "evidence": [{"doc": "d0", "start": 0, "end": 1.5}]}',
+            r"evidence.0..end is 1.5",
+        ),
+        ('{"documents": [{"text": "ab"}], "evidence": [{"doc": "d0", "end": 1}]}', r"evidence.0..start is None"),
         ('{"documents": [{"id": "d"}]}', "text"),
         ('{"documents": [{"text": "ab"}], "evidence": [{"doc": "d0", "start": 0, "end": 3}]}', "outside"),
         ('{"documents": [{"text": "ab"}], "evidence": [{"doc": "z", "start": 0, "end": 1}]}', "'z'"),

@@ -7,18 +7,18 @@ document. Without evidence and answers what remains to be measured is values kep
 
 from __future__ import annotations
 
-import json
 import lzma
 import random
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from gist_core.cases import WHOLE_SETS, Case, case_of
 from gist_core.errors import InvalidInputError
+from gist_core.evaluation.record_check import checked_record
 from gist_core.records import Record, Split, file_and_part, split_of
 
 SUFFIXES = (".jsonl.xz", ".jsonl")
+ALL = "all"
 _SEED = 13
 
 
@@ -37,6 +37,11 @@ def sets_of(data: Path) -> dict[str, Path]:
     return found
 
 
+def side_of(name: str, split: Split | None) -> str:
+    """What is measured of a set: a side of the split, or ``ALL`` of a set that is not split."""
+    return ALL if split is None or file_and_part(name)[0] in WHOLE_SETS else split
+
+
 def load_task(path: Path, name: str, split: Split | None, limit: int | None = None) -> list[Case]:
     """Cases of a set, in an order that is random but fixed. Where some records have a question, only those.
 
@@ -49,16 +54,16 @@ def load_task(path: Path, name: str, split: Split | None, limit: int | None = No
     Raises:
         InvalidInputError: The file is damaged, a record unusable, or there is nothing to measure.
     """
-    file, beginning = file_and_part(name)
-    side = None if file in WHOLE_SETS else split
+    _, beginning = file_and_part(name)
+    side = side_of(name, split)
     found = [
-        record for record in _records(path) if record["id"].startswith(beginning) and side in (None, split_of(record))
+        record for record in _records(path) if record["id"].startswith(beginning) and side in (ALL, split_of(record))
     ]
     asked = [record for record in found if record["query"]] or found
     if not asked:
         raise InvalidInputError(
-            f"{name!r} has no records{f' on its {side} side' if side else ''}.",
-            hint="Name the file itself as data to measure all of it." if side else "",
+            f"{name!r} has no records{f' on its {side} side' if side != ALL else ''}.",
+            hint="Name the file itself as data to measure all of it." if side != ALL else "",
         )
     random.Random(f"{name}-{_SEED}").shuffle(asked)
     return [case_of(name, record) for record in asked[:limit]]
@@ -71,7 +76,7 @@ def _records(path: Path) -> Iterator[Record]:
         with read(path, "rt", encoding="utf-8") as lines:
             for number, line in enumerate(lines, 1):
                 if line.strip():
-                    record = _checked(line, number, f"Line {number} of {path.name}")
+                    record = checked_record(line, number, f"Line {number} of {path.name}")
                     if record["id"] in known:
                         raise InvalidInputError(
                             f"Line {number} of {path.name} has the id {record['id']!r} of an earlier one.",
@@ -81,25 +86,3 @@ def _records(path: Path) -> Iterator[Record]:
                     yield record
     except (OSError, EOFError, lzma.LZMAError, UnicodeDecodeError) as error:
         raise InvalidInputError(f"{path.name} cannot be read: {error}.", hint="Is it whole, and UTF-8?") from error
-
-
-def _checked(line: str, number: int, where: str) -> Record:
-    """A record with what may be left out filled in."""
-    try:
-        given = json.loads(line)
-        documents = [{"title": "", "id": f"d{n}", **d, "text": d["text"]} for n, d in enumerate(given["documents"])]
-        evidence = [{"kind": "span", **e} for e in given.get("evidence") or ()]
-        texts = {d["id"]: d["text"] for d in documents}
-        inside = all(0 <= e["start"] <= e["end"] <= len(texts[e["doc"]]) for e in evidence)
-    except ValueError as error:
-        raise InvalidInputError(f"{where} is no JSON: {error}.", hint="Write one record a line.") from error
-    except (KeyError, TypeError, AttributeError) as error:
-        raise InvalidInputError(
-            f"{where} is no record: {type(error).__name__}: {error}.",
-            hint='At the least: {"documents": [{"text": "..."}]}; evidence names a document by its id.',
-        ) from error
-    if not documents or not inside:
-        problem = "has evidence outside of its document's text" if documents else "has no documents"
-        raise InvalidInputError(f"{where} {problem}.", hint="Offsets are characters, the end not included.")
-    filled: dict[str, Any] = {"query": None, "answers": [], **given, "documents": documents, "evidence": evidence}
-    return {**filled, "id": str(filled.get("id", number))}
