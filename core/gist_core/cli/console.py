@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from gist_core.errors import BudgetTooSmallError, CheckpointError, GistError, InvalidInputError
 
 FAILED = 1
 BAD_INPUT = 2
+_QUIET = 30.0  # seconds that a log goes without a word on progress
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 BROKEN_PIPE = 141  # 128 + SIGPIPE, what a shell reports for a program whose reader went away
 
 
@@ -71,6 +76,33 @@ def _drop_stdout() -> None:
     devnull = os.open(os.devnull, os.O_WRONLY)
     os.dup2(devnull, sys.stdout.fileno())
     os.close(devnull)
+
+
+class Countable(Protocol[T_co]):
+    """What can be gone through and says how much it is."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[T_co]: ...
+
+
+def counted(items: Countable[T], what: str) -> Iterator[T]:
+    """The items, with progress on standard error: a bar on a terminal, else a plain line every half minute.
+
+    Args:
+        items: What is gone through; each is done when the next is asked for.
+        what: What is done to them: ``measured``.
+    """
+    console, total, said = Console(stderr=True), len(items), time.monotonic()
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(bar_width=24), MofNCompleteColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task(what, total=total)
+        for done, item in enumerate(items, 1):
+            yield item
+            progress.advance(task)
+            if not console.is_terminal and time.monotonic() - said >= _QUIET:
+                said = time.monotonic()
+                say(f"gist: {what}: {done:,} of {total:,} records.")
 
 
 @contextmanager

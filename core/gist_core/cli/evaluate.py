@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from itertools import islice
 from pathlib import Path
@@ -9,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gist_core.cli.console import clear_errors, say, write_file, write_out
+from gist_core.cli.console import clear_errors, counted, say, write_file, write_out
+from gist_core.cli.inputs import import_from_here
 
 if TYPE_CHECKING:
     from gist_core.compressor import TextCompressor
@@ -29,8 +31,17 @@ def _measure_thresholds(compressor: TextCompressor, tasks: Tasks, out: Path) -> 
     from gist_core.evaluation.rows import read_rows
     from gist_core.evaluation.thresholds import run_thresholds, thresholds_table
 
-    run_thresholds(compressor, tasks, out / "thresholds.jsonl")
+    run_thresholds(compressor, counted(tasks, "thresholds tried"), out / "thresholds.jsonl")
     write_file(out / "thresholds.md", thresholds_table(read_rows(out / "thresholds.jsonl")))
+
+
+def _measure_speed(systems: Mapping[str, TextCompressor], tasks: Tasks, out: Path) -> None:
+    from gist_core.evaluation.quality import OURS
+    from gist_core.evaluation.speed import run_speed
+
+    texts = [passage.text for case in islice(tasks, _CASES_FOR_SPEED) for passage in case.passages]
+    say("gist: measuring speed: up to a minute for each system and length.")
+    run_speed(systems, out / "speed.jsonl", texts, longest=(OURS,))
 
 
 @clear_errors()
@@ -66,31 +77,32 @@ def evaluate(
 
     OUT gets report.md, report.json and report.html, and rows.jsonl with a line for every output.
     """
-    from gist_core.evaluation.quality import OURS, chosen_systems, chosen_tasks, measure
+    from gist_core.evaluation.causal import CausalModel
+    from gist_core.evaluation.likelihood import run_likelihood
+    from gist_core.evaluation.quality import OURS, chosen_systems, chosen_tasks
+    from gist_core.evaluation.reader import load_reader, run_reader
     from gist_core.evaluation.report import write_report
+    from gist_core.evaluation.runner import run
+    from gist_core.evaluation.settings import claim, settings_of, told
     from gist_core.loading import load_compressor
 
+    import_from_here()
     tasks, absent = chosen_tasks(data, sets, split.value, limit)
     systems, missing = chosen_systems(load_compressor(model), system, alone=alone)
+    answering = load_reader(reader) if reader else None
+    predicting = CausalModel(lm) if lm else None
+    settings = claim(out, settings_of(tasks, systems, model, reader, lm))
     for name in absent:
         say(f"gist: left out the set {name}: not in {data}.")
     for name, why in missing.items():
         say(f"gist: left out the system {name}: {why}")
-    measure(tasks, systems, out)
-    if reader:
-        from gist_core.evaluation.reader import load_reader, run_reader
-
-        run_reader(load_reader(reader), tasks, systems, out / "answers.jsonl")
-    if lm:
-        from gist_core.evaluation.causal import CausalModel
-        from gist_core.evaluation.likelihood import run_likelihood
-
-        run_likelihood(CausalModel(lm), tasks, systems, out / "likelihood.jsonl")
+    run(counted(tasks, "measured"), systems, out / "rows.jsonl")
+    if answering:
+        run_reader(answering, counted(tasks, "read"), systems, out / "answers.jsonl")
+    if predicting:
+        run_likelihood(predicting, counted(tasks, "predicted"), systems, out / "likelihood.jsonl")
     if speed:
-        from gist_core.evaluation.speed import run_speed
-
-        texts = [passage.text for case in islice(tasks, _CASES_FOR_SPEED) for passage in case.passages]
-        run_speed(systems, out / "speed.jsonl", texts, longest=(OURS,))
+        _measure_speed(systems, tasks, out)
     if thresholds:
         _measure_thresholds(systems[OURS], tasks, out)
-    write_out(write_report(out, tasks, {"model": model, "data": data.name, "split": split.value}))
+    write_out(write_report(out, tasks, told(settings, data.name)))

@@ -28,6 +28,12 @@ def read_passages(names: Sequence[str]) -> list[Passage]:
     return [Passage(id=name, text=_read(name)) for name in chosen]
 
 
+def import_from_here() -> None:
+    """Lets ``package.module:function`` name what lies in the current folder; what is installed goes first."""
+    if (here := str(Path.cwd())) not in sys.path:
+        sys.path.append(here)
+
+
 def check_page(page: Path | None, files: Sequence[str]) -> None:
     """Before any work: that a page can be written where it shall be.
 

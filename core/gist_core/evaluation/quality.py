@@ -10,7 +10,6 @@ from pathlib import Path
 from gist_core.cases import Case
 from gist_core.compressor import TextCompressor
 from gist_core.errors import InvalidInputError
-from gist_core.evaluation.runner import run
 from gist_core.evaluation.systems import SYSTEMS, load_available, load_system
 from gist_core.evaluation.tasks import load_task, sets_of
 from gist_core.records import Split
@@ -60,6 +59,10 @@ class Tasks:
         if name not in self.files:
             return None
         return _loaded(self.files[name], name, self.splits[name], self.limits[name])
+
+    def __len__(self) -> int:
+        """How many cases there are in all."""
+        return sum(len(self(name) or ()) for name in self.files)
 
     def __iter__(self) -> Iterator[Case]:
         """All cases, set by set."""
@@ -116,12 +119,6 @@ def chosen_systems(
         return {OURS: ours, **{name: load_system(name) for name in names}}, {}
     systems, missing = load_available(() if alone else SYSTEMS)
     return {OURS: ours, **systems}, missing
-
-
-def measure(tasks: Tasks, systems: Mapping[str, TextCompressor], out: Path) -> None:
-    """Run the systems over the sets; rows are appended to ``out/rows.jsonl``."""
-    for name in tasks.files:
-        run(tasks(name) or (), systems, out / "rows.jsonl")
 
 
 def _expanded(sets: Sequence[str]) -> list[str]:

@@ -60,12 +60,12 @@ def checked_record(line: str, number: int, where: str) -> Record:
 
 def _check_types(given: Any, where: str) -> None:
     if not isinstance(given, dict):
-        raise InvalidInputError(f"{where} is no record but {given!r}.", hint=_LEAST)
+        raise InvalidInputError(f"{where} is no record but {given!r:.80}.", hint=_LEAST)
     if not given.get("documents"):
         raise InvalidInputError(f"{where} has no documents.", hint=_LEAST)
     for place, value, kind in _fields(given):
         if not _KINDS[kind](value):
-            raise InvalidInputError(f"{where}: {place} is {value!r}.", hint=f"It must be {kind}.")
+            raise InvalidInputError(f"{where}: {place} is {value!r:.80}.", hint=f"It must be {kind}.")
 
 
 def _fields(given: Record) -> Iterator[tuple[str, Any, str]]:

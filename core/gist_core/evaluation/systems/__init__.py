@@ -84,7 +84,9 @@ def _factory(name: str, module: str, function: str) -> Any:
         found = import_module(module)
     except ModuleNotFoundError as error:
         if name not in SYSTEMS and f"{module}.".startswith(f"{error.name}."):
-            raise InvalidInputError(f"There is no module {module!r}.", hint="Is its folder in PYTHONPATH?") from error
+            raise InvalidInputError(
+                f"There is no module {module!r}.", hint="It must be installed, or lie in the current folder."
+            ) from error
         raise MissingExtraError(
             f"{error.name} is not installed.", hint="pip install 'gist-compressor[evaluate]'"
         ) from error
