@@ -73,16 +73,23 @@ def fit_cost(points: Sequence[tuple[float, float]]) -> Cost:
 
 
 def costs(speed_rows: Iterable[Mapping[str, Any]]) -> dict[str, Cost]:
-    """The cost of every system of ``speed.jsonl``, from its median latencies."""
+    """The cost of every system of ``speed.jsonl``, from its median latencies; texts it was not timed on left out."""
     points: dict[str, list[tuple[float, float]]] = {}
     for row in speed_rows:
-        points.setdefault(row["system"], []).append((row["tokens_in"], row["p50_ms"] / 1000))
+        if row["p50_ms"] is not None:
+            points.setdefault(row["system"], []).append((row["tokens_in"], row["p50_ms"] / 1000))
     return {system: fit_cost(found) for system, found in points.items()}
 
 
 def seconds_saved(tokens: float, rate: float, cost: Cost, prices: Prices) -> float:
     """Time until the reader has read its prompt, without compression less with it; negative where it costs time."""
     return tokens * (1 - 1 / rate) / prices.reader_speed - cost.seconds(tokens)
+
+
+def fastest_reader(tokens: float, rate: float, cost: Cost) -> float:
+    """Tokens a second: of a reader whose prefill is slower compression saves time; infinite if it costs none."""
+    spent = cost.seconds(tokens)
+    return tokens * (1 - 1 / rate) / spent if spent > 0 else math.inf
 
 
 def money_saved(tokens: float, rate: float, cost: Cost, prices: Prices) -> float:

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
+from gist_core.errors import InvalidInputError
+
 
 class Measurements(TypedDict, total=False):
     """What is measured of an output. Tokens are cl100k_base, over the non-empty texts joined by a blank line."""
@@ -55,11 +57,27 @@ def key(row: Mapping[str, Any]) -> Key:
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    """The rows of an earlier run, of whatever kind, in their order; a half-written last line is left out."""
+    """The rows of an earlier run, of whatever kind, in their order; a half-written last line is left out.
+
+    Raises:
+        InvalidInputError: A line is no JSON object.
+    """
     if not path.exists():
         return []
     lines = path.read_bytes().split(b"\n")[:-1]
-    return [json.loads(line) for line in lines if line.strip()]
+    return [_row(path, number, line) for number, line in enumerate(lines, 1) if line.strip()]
+
+
+def _row(path: Path, number: int, line: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(line)
+    except ValueError as error:
+        raise InvalidInputError(
+            f"Line {number} of {str(path)!r} is no JSON: {error}.", hint="Delete that line, or the file."
+        ) from error
+    if not isinstance(found, dict):
+        raise InvalidInputError(f"Line {number} of {str(path)!r} is no row.", hint="Delete that line, or the file.")
+    return found
 
 
 @contextmanager
