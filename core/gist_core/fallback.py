@@ -17,9 +17,11 @@ from gist_core.budget import Budget
 from gist_core.compressor import TextCompressor, check_call, check_timeout
 from gist_core.errors import (
     BudgetTooSmallError,
+    CheckpointError,
     CompressionTimeoutError,
     DeviceError,
     InvalidInputError,
+    MissingExtraError,
 )
 from gist_core.keep import KeepItem, resolve_keep
 from gist_core.passage import Compressed, Passage, ScoredSpan, Span, Usage, hash_text, render
@@ -27,6 +29,9 @@ from gist_core.segment import segments, words
 from gist_core.tokens import token_counter
 
 OnError = Literal["truncate", "original", "raise"]
+
+WRONG_SETTINGS = (CheckpointError, DeviceError, MissingExtraError)
+"""Errors that show when weights load and that no later call would be spared: whoever set it up has to know."""
 
 logger = logging.getLogger(__name__)
 _counting = threading.Lock()
@@ -51,17 +56,20 @@ def tell(log: logging.Logger, message: str, error: Exception, *, stacklevel: int
 
 @dataclass(slots=True)
 class FallbackCompressor:
-    """Gives a usable answer where ``inner`` fails at run time: its model, device, memory, weights, or the clock.
+    """Gives a usable answer where ``inner`` fails at run time: its model, its memory, the clock; or where what has to
+    stay does not fit.
 
-    Errors of the caller (an unusable argument or budget, something to keep that does not fit) are always raised, and
-    so is cancellation. Every fallback warns with GistWarning, is logged, and counted in ``fallbacks``. Its results
-    carry ``model="fallback-truncate"`` or ``"fallback-original"`` and a score of 0.0.
+    Errors of the caller (an unusable argument or budget, a device that is absent, a checkpoint that cannot be read, an
+    extra that is not installed) are always raised, and so is cancellation. Every fallback warns with GistWarning, is
+    logged, and counted in ``fallbacks``. Its results carry ``model="fallback-truncate"`` or ``"fallback-original"``
+    and a score of 0.0.
 
     Args:
         inner: The compressor to call.
         on_error: ``"truncate"`` keeps the beginning, in the order of the passages and within the budget, by whole
-            sentences where they fit (a threshold means nothing without a model and is ignored); ``"original"`` gives
-            the whole texts back, over the budget if need be; ``"raise"`` only applies the timeout.
+            sentences where they fit, what has to stay before all else (a threshold means nothing without a model and
+            is ignored); ``"original"`` gives the whole texts back, over the budget if need be; ``"raise"`` only
+            applies the timeout.
         timeout: Seconds per call, None for no limit. ``compress`` then runs ``inner`` in a thread of its own, which
             Python cannot stop: after a timeout it works on to its end and its result is dropped.
 
@@ -135,8 +143,7 @@ class FallbackCompressor:
 
     def _note(self, error: Exception) -> None:
         """Counts and tells a failure at run time; raises every other."""
-        ours = isinstance(error, InvalidInputError | BudgetTooSmallError) and not isinstance(error, DeviceError)
-        if ours or self.on_error == "raise":
+        if self.on_error == "raise" or isinstance(error, (InvalidInputError, *WRONG_SETTINGS)):
             raise error
         with _counting:
             self.fallbacks += 1
@@ -147,35 +154,48 @@ class FallbackCompressor:
         self, passages: Sequence[Passage], budget: Budget, keep: Sequence[KeepItem], start: float
     ) -> list[Compressed]:
         whole = self.on_error == "original"
-        results = _originals(passages, budget) if whole else truncate(passages, budget, keep)
+        results = _originals(passages, budget) if whole else _truncated(passages, budget, keep)
         spent = 1000 * (time.perf_counter() - start)
         return [replace(result, usage=replace(result.usage, milliseconds=spent)) for result in results]
 
 
-def truncate(passages: Sequence[Passage], budget: Budget, keep: Sequence[KeepItem] = ()) -> list[Compressed]:
+def truncate(
+    passages: Sequence[Passage], budget: Budget, keep: Sequence[KeepItem] = (), *, strict: bool = True
+) -> list[Compressed]:
     """Compresses by position alone: the earlier a sentence stands, over all passages in order, the sooner it is kept.
 
     Never over the budget; a threshold is ignored. ``score`` is 0.0 and ``units`` hold minus the position.
 
+    Args:
+        passages: What to compress.
+        budget: How much may stay.
+        keep: Patterns and spans that must stay.
+        strict: False keeps as much of that as fits, before all else; its units then stand before all others.
+
     Raises:
-        BudgetTooSmallError: ``keep`` does not fit.
+        BudgetTooSmallError: ``keep`` does not fit, and ``strict``.
     """
     if budget.tokens is None and budget.ratio is None:
         return _originals(passages, budget)
     texts = [passage.text for passage in passages]
     starts = _starts(texts)
-    units = [
-        [Unit(s.span, -float(start + s.span.start), s.requires, s.prose) for s in segments(text)]
-        for text, start in zip(texts, starts, strict=True)
-    ]
+    resolved = resolve_keep(passages, keep)
+
+    def score(index: int, span: Span) -> float:
+        ahead = not strict and any(span.start < k.end and k.start < span.end for k in resolved[index])
+        return float((starts[-1] + len(texts[-1]) + 1 if ahead else 0) - starts[index] - span.start)
 
     def finer(index: int, unit: Unit) -> list[Unit]:
         parts = words(texts[index], unit.span)
-        return [Unit(part, -float(starts[index] + part.start), unit.requires) for part in parts]
+        return [Unit(part, score(index, part), unit.requires) for part in parts]
 
+    units = [
+        [Unit(s.span, score(index, s.span), s.requires, s.prose) for s in segments(text)]
+        for index, text in enumerate(texts)
+    ]
     counter = token_counter(budget.tokenizer)
-    resolved = resolve_keep(passages, keep)
-    plan = allocate(texts, units, replace(budget, threshold=None), counter, keep=resolved, finer=finer)
+    must = resolved if strict else [[] for _ in passages]
+    plan = allocate(texts, units, replace(budget, threshold=None), counter, keep=must, finer=finer)
     rows = zip(passages, units, plan.kept, plan.tokens_in, plan.tokens_out, strict=True)
     return [
         Compressed(
@@ -190,6 +210,13 @@ def truncate(passages: Sequence[Passage], budget: Budget, keep: Sequence[KeepIte
         )
         for passage, own, kept, tokens_in, tokens_out in rows
     ]
+
+
+def _truncated(passages: Sequence[Passage], budget: Budget, keep: Sequence[KeepItem]) -> list[Compressed]:
+    try:
+        return truncate(passages, budget, keep)
+    except BudgetTooSmallError:
+        return truncate(passages, budget, keep, strict=False)
 
 
 def _starts(texts: Sequence[str]) -> list[int]:

@@ -17,6 +17,7 @@ from gist_core.errors import (
     CompressionTimeoutError,
     DeviceError,
     InvalidInputError,
+    MissingExtraError,
 )
 from gist_core.fallback import FallbackCompressor, GistWarning, truncate
 from gist_core.passage import Passage, Span, render
@@ -28,8 +29,7 @@ PASSAGES = [Passage(id=name, text=text) for name, text in STORIES.items()]
 BUDGET = Budget(tokens=60)
 RUN_TIME_ERRORS = [
     CompressionError("nan"),
-    CheckpointError("no weights"),
-    DeviceError("no cuda"),
+    BudgetTooSmallError("keep"),
     CompressionTimeoutError("slow"),
     RuntimeError("CUDA out of memory"),
     MemoryError(),
@@ -84,11 +84,30 @@ def test_raise_raises(error, is_async):
     assert compressor.fallbacks == 0
 
 
-@pytest.mark.parametrize("error", [InvalidInputError("bad"), BudgetTooSmallError("small")], ids=lambda e: e.message)
+@pytest.mark.parametrize(
+    "error",
+    [InvalidInputError("bad"), CheckpointError("no weights"), DeviceError("no cuda"), MissingExtraError("no hub")],
+    ids=lambda e: e.message,
+)
 @pytest.mark.parametrize("on_error", ["truncate", "original", "raise"])
-def test_errors_of_the_caller_are_always_raised(error, on_error, is_async):
+def test_errors_of_the_caller_and_of_the_settings_are_always_raised(error, on_error, is_async):
+    compressor = FallbackCompressor(Broken(error), on_error=on_error)
     with pytest.raises(type(error)):
-        compress_either_way(FallbackCompressor(Broken(error), on_error=on_error), is_async)
+        compress_either_way(compressor, is_async)
+    assert compressor.fallbacks == 0
+
+
+def test_what_must_stay_and_does_not_fit_stays_as_far_as_it_fits(is_async):
+    numbers = "Call +1 555 0100 now. " + "The sea was calm. " * 20 + "Or call +1 555 0199 then. " * 30
+    passages = [Passage("calm", "Nothing was said. " * 30), Passage("calls", numbers)]
+    call = {"budget": Budget(tokens=40), "keep": [r"\+1 555 \d+"]}
+    with pytest.warns(GistWarning, match="BudgetTooSmallError"):
+        results = compress_either_way(FallbackCompressor(LexicalCompressor()), is_async, passages, **call)
+    assert results[1].text.startswith("Call +1 555 0100 now. Or call +1 555 0199")
+    assert results[1].text.count("+1 555") >= 3
+    assert 30 < joined_tokens(results, call["budget"]) <= 40
+    with pytest.raises(BudgetTooSmallError):
+        compress_either_way(FallbackCompressor(LexicalCompressor(), "raise"), is_async, passages, **call)
 
 
 @pytest.mark.parametrize(
