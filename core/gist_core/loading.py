@@ -1,4 +1,4 @@
-"""``load_compressor``: a name -> a compressor. The only place that knows every kind."""
+"""``load_compressor``: a name -> a compressor, and back. The only place that knows every kind."""
 
 from __future__ import annotations
 
@@ -8,15 +8,18 @@ from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 from gist_core.checkpoint import CONFIG, EXTRACTOR, TOKENIZER, WEIGHTS, Manifest, read_manifest
 from gist_core.device import check_device
 from gist_core.errors import CheckpointError
 from gist_core.fallback import FallbackCompressor, OnError
+from gist_core.lazy import Shared
 
 if TYPE_CHECKING:
     from gist_core.compressor import TextCompressor
 
+DEFAULT_NAME = "default"
 DEFAULT = Path(__file__).parent / "weights" / "selective"
 KINDS = {
     "selective": "gist_core.selective.compressor:SelectiveCompressor",
@@ -24,10 +27,15 @@ KINDS = {
 }
 _WITH_BACKUP = frozenset({"generative"})  # what they write can fail: the default compressor steps in
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
+_defaults: Shared[TextCompressor] = Shared()
+_names: WeakKeyDictionary[TextCompressor, str] = WeakKeyDictionary()
 
 
 def load_compressor(model: str = "default", *, device: str = "auto", on_error: OnError = "raise") -> TextCompressor:
     """A compressor by name. Configuration is checked now; weights load at the first call.
+
+    All who ask for the default on one device share one, and its weights: nothing that a call returns depends on other
+    callers. It goes when nobody has held it for half a minute.
 
     Args:
         model: ``"default"`` (shipped with the package: no network, no download), a local folder, or a hub id
@@ -41,12 +49,18 @@ def load_compressor(model: str = "default", *, device: str = "auto", on_error: O
         InvalidInputError: ``on_error`` is unknown. DeviceError: ``device`` is no device's name.
     """
     check_device(device)
-    folder = _local(model)
-    manifest = read_manifest(folder) if folder else read_manifest(fetch(model, weights=False))
-    kind = _kind(manifest, model)
-    more = _others(model, device) if manifest.kind in _WITH_BACKUP else {}
-    compressor: TextCompressor = kind(manifest, partial(_folder, model), device, **more)
+    compressor = _defaults.get(device, partial(_open, model, device)) if model == DEFAULT_NAME else _open(model, device)
     return compressor if on_error == "raise" else FallbackCompressor(compressor, on_error)
+
+
+def name_of(compressor: TextCompressor) -> str | None:
+    """The name that ``load_compressor`` was given for a compressor; None if it does not come from there."""
+    while isinstance(compressor, FallbackCompressor):
+        compressor = compressor.inner
+    try:
+        return _names.get(compressor)
+    except TypeError:  # neither hashed nor referred to weakly: none of ours
+        return None
 
 
 def fetch(hub_id: str, *, weights: bool) -> Path:
@@ -69,6 +83,23 @@ def fetch(hub_id: str, *, weights: bool) -> Path:
         ) from error
 
 
+def _open(model: str, device: str) -> TextCompressor:
+    folder = _local(model)
+    manifest = read_manifest(folder) if folder else read_manifest(fetch(model, weights=False))
+    kind = _kind(manifest, model)
+    more = _others(model, device) if manifest.kind in _WITH_BACKUP else {}
+    compressor: TextCompressor = kind(manifest, partial(_weights, model, device), device, **more)
+    _names[compressor] = model
+    return compressor
+
+
+def _weights(model: str, device: str) -> Path:
+    """The folder that weights are read from now."""
+    if model == DEFAULT_NAME:
+        _defaults.linger(device)
+    return _folder(model)
+
+
 def _others(model: str, device: str) -> dict[str, Callable[[], TextCompressor]]:
     """Who else a kind needs that writes: what steps in for it, and what chooses what it reads."""
     return {"backup": partial(load_compressor, device=device), "extractor": partial(_extractor, model, device)}
@@ -80,7 +111,7 @@ def _extractor(model: str, device: str) -> TextCompressor:
 
 def _local(model: str) -> Path | None:
     """The folder of a name; None for a hub id."""
-    if model == "default":
+    if model == DEFAULT_NAME:
         return DEFAULT
     path = Path(model).expanduser()
     if path.is_dir():
