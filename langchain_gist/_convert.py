@@ -2,26 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from langchain_core.documents import Document
 
-from gist_core.metadata import understood
+from gist_core.errors import InvalidInputError
 from gist_core.passage import Compressed, Passage
+from gist_core.settings import CompressionSettings
 
 METADATA_KEY = "gist"
 SCORE_KEY = "relevance_score"  # where LangChain's rerankers put theirs
+_STATE, _EMBEDDING = "state", "embedded_doc"  # where LangChain's filters leave a text's embedding for the next one
 
 
-def to_passages(documents: Sequence[Document]) -> list[Passage]:
+def checked(documents: Iterable[Document]) -> list[Document]:
+    """The documents as a list.
+
+    Raises:
+        InvalidInputError: One of them is none.
+    """
+    if not isinstance(documents, Iterable):
+        raise InvalidInputError(f"The documents are {documents!r}.", hint="Pass a list of Document(page_content=...).")
+    found = list(documents)
+    for at, document in enumerate(found):
+        if not isinstance(document, Document):
+            raise InvalidInputError(
+                f"documents[{at}] is a {type(document).__name__}.", hint="Pass Document(page_content=...)."
+            )
+    return found
+
+
+def to_passages(documents: Sequence[Document], settings: CompressionSettings) -> list[Passage]:
     """One passage per document; the id is the document's, or else its position."""
     return [
-        Passage(
-            id=str(rank) if document.id is None else document.id,
-            text=document.page_content,
-            metadata=understood(document.metadata),
-        )
+        settings.passage(str(rank) if document.id is None else document.id, document.page_content, document.metadata)
         for rank, document in enumerate(documents)
     ]
 
@@ -37,7 +52,11 @@ def to_documents(documents: Sequence[Document], results: Sequence[Compressed], *
 
 def _copy(document: Document, result: Compressed, rank: int) -> Document:
     added = {SCORE_KEY: float(result.score), METADATA_KEY: _account(result, rank)}
-    return document.model_copy(update={"page_content": result.text, "metadata": {**document.metadata, **added}})
+    changed: dict[str, Any] = {"page_content": result.text, "metadata": {**document.metadata, **added}}
+    state = getattr(document, _STATE, None)
+    if isinstance(state, dict):  # where one text has its embedding, filters take it that all have: so none has
+        changed[_STATE] = {key: value for key, value in state.items() if key != _EMBEDDING}
+    return document.model_copy(update=changed)
 
 
 def _account(result: Compressed, rank: int) -> dict[str, Any]:

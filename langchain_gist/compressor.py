@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from langchain_core.callbacks import Callbacks
@@ -21,21 +21,24 @@ from pydantic import (
 )
 
 from gist_core.compressor import TextCompressor
+from gist_core.errors import InvalidInputError
 from gist_core.passage import Compressed
-from gist_core.settings import CompressionSettings, pattern_texts
-from langchain_gist._convert import to_documents, to_passages
+from gist_core.settings import CompressionSettings, not_bool, pattern_texts, saved_model
+from langchain_gist._convert import checked, to_documents, to_passages
 
 _Model = Annotated[
     str | os.PathLike[str] | TextCompressor,
     SkipValidation,
     WithJsonSchema({"type": "string"}),
-    PlainSerializer(lambda model: getattr(model, "model_id", None) or str(model), when_used="json"),
+    PlainSerializer(saved_model, when_used="json"),
 ]
 _Tokenizer = Annotated[
     Any,
     WithJsonSchema({"type": "string"}),
     PlainSerializer(lambda spec: spec if isinstance(spec, str) else None, when_used="json"),
 ]
+_Whole = Annotated[int, BeforeValidator(not_bool)]
+_Number = Annotated[float, BeforeValidator(not_bool)]
 _Patterns = Annotated[Sequence[str | re.Pattern[str]], BeforeValidator(pattern_texts)]
 
 
@@ -45,11 +48,12 @@ class GistCompressor(BaseDocumentCompressor):
     The documents come back in their order, as copies with their ids and metadata. ``metadata["relevance_score"]`` is
     the relevance to the query; ``metadata["gist"]`` holds the original position (``rank``, from 0), the tokens in and
     out, the kept character spans, the source's hash and the model. A document's ``metadata["keep"]`` may hold
-    ``[start, end]`` pairs that must stay.
+    ``[start, end]`` pairs that must stay; pairs that do not fit its text are left out with a GistWarning.
 
     With no size given, a quarter of the tokens is kept. The settings are checked here and the weights load at the
     first call. If the model fails at run time the documents are truncated to the budget with a GistWarning
-    (``on_error``). A tokenizer object is not written to JSON: pass it again when loading.
+    (``on_error``), and so are they where what has to stay does not fit. A tokenizer object, and a model that
+    ``load_compressor`` did not make, are not written to JSON: pass them again when loading.
 
     Example:
         >>> from langchain_classic.retrievers import ContextualCompressionRetriever
@@ -64,9 +68,9 @@ class GistCompressor(BaseDocumentCompressor):
     model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
 
     model: _Model = Field("default", description="'default', a local folder, a hub id, or a TextCompressor to share.")
-    tokens: int | None = Field(None, description="Most tokens kept.")
-    ratio: float | None = Field(None, description="Largest share of the tokens kept; 0.25 if no size is given.")
-    threshold: float | None = Field(None, description="Only what scores above it is kept.")
+    tokens: _Whole | None = Field(None, description="Most tokens kept.")
+    ratio: _Number | None = Field(None, description="Largest share of the tokens kept; 0.25 if no size is given.")
+    threshold: _Number | None = Field(None, description="Only what scores above it is kept.")
     scope: Literal["total", "each"] = Field("total", description="Size of all documents together, or of each.")
     tokenizer: _Tokenizer = Field("o200k_base", description="Encoding or model name, HF tokenizer, or str -> int.")
     separator: str = Field("\n\n", description="What stands between documents in the prompt; counted.")
@@ -74,7 +78,8 @@ class GistCompressor(BaseDocumentCompressor):
     device: str = Field("auto", description="'auto', 'cpu', 'mps', 'cuda' or 'cuda:<number>'.")
     on_error: Literal["truncate", "original", "raise"] = Field("truncate", description="Answer to a run-time failure.")
     drop_empty: bool = Field(default=True, description="Leave out documents of which nothing was kept.")
-    timeout: float | None = Field(None, description="Seconds per call; None for no limit.")
+    allow_empty: bool = Field(default=False, description="With a threshold, nothing at all may be kept.")
+    timeout: _Number | None = Field(None, description="Seconds per call; None for no limit.")
 
     _built: tuple[CompressionSettings, TextCompressor] | None = PrivateAttr(default=None)
 
@@ -85,7 +90,7 @@ class GistCompressor(BaseDocumentCompressor):
             self._compressor()
 
     def compress_documents(
-        self, documents: Sequence[Document], query: str, callbacks: Callbacks | None = None
+        self, documents: Iterable[Document], query: str, callbacks: Callbacks | None = None
     ) -> list[Document]:
         """Compresses the documents around the query; an empty query compresses for no question in particular.
 
@@ -93,24 +98,27 @@ class GistCompressor(BaseDocumentCompressor):
             documents: What a retriever found; not changed.
             query: The question.
             callbacks: Part of LangChain's interface; not used.
+
+        Raises:
+            InvalidInputError: One of the documents is none, or the query is no text.
+            GistError: A setting turns out to be unusable, such as a checkpoint that is damaged; or the model failed
+                and ``on_error`` is ``"raise"``.
         """
         del callbacks
-        if not documents:
-            return []
         settings, compressor = self._compressor()
-        results = compressor.compress(to_passages(documents), **_arguments(settings, query))
-        return self._answer(documents, results)
+        given, arguments = checked(documents), _arguments(settings, query)
+        results = compressor.compress(to_passages(given, settings), **arguments) if given else []
+        return self._answer(given, results)
 
     async def acompress_documents(
-        self, documents: Sequence[Document], query: str, callbacks: Callbacks | None = None
+        self, documents: Iterable[Document], query: str, callbacks: Callbacks | None = None
     ) -> list[Document]:
         """As ``compress_documents``, off the event loop; concurrent calls share the model's batches."""
         del callbacks
-        if not documents:
-            return []
         settings, compressor = self._compressor()
-        results = await compressor.acompress(to_passages(documents), **_arguments(settings, query))
-        return self._answer(documents, results)
+        given, arguments = checked(documents), _arguments(settings, query)
+        results = await compressor.acompress(to_passages(given, settings), **arguments) if given else []
+        return self._answer(given, results)
 
     def as_runnable(self) -> Runnable[dict[str, Any], list[Document]]:
         """A Runnable over ``{"documents": [...], "query": "..."}``, to be piped, batched, streamed and traced.
@@ -148,5 +156,13 @@ class GistCompressor(BaseDocumentCompressor):
         return {**state, "__pydantic_private__": {**(state["__pydantic_private__"] or {}), "_built": None}}
 
 
-def _arguments(settings: CompressionSettings, query: str) -> dict[str, Any]:
-    return {"query": query if query and query.strip() else None, "budget": settings.budget(), "keep": settings.keep}
+def _arguments(settings: CompressionSettings, query: str | None) -> dict[str, Any]:
+    if query is not None and not isinstance(query, str):
+        raise InvalidInputError(f"The query is {query!r}.", hint="Pass a str; an empty one for no question.")
+    asked = query if query and query.strip() else None
+    return {
+        "query": asked,
+        "budget": settings.budget(),
+        "keep": settings.keep,
+        "allow_empty": settings.allow_empty,
+    }

@@ -7,8 +7,9 @@ from typing import Any
 
 from llama_index.core.schema import BaseNode, ImageNode, MetadataMode, Node, NodeWithScore, TextNode
 
-from gist_core.metadata import understood
+from gist_core.errors import InvalidInputError
 from gist_core.passage import Compressed, Passage
+from gist_core.settings import CompressionSettings
 
 METADATA_KEY = "gist"
 
@@ -21,14 +22,22 @@ def is_text(node: BaseNode) -> bool:
     return isinstance(node, TextNode) and not isinstance(node, ImageNode)
 
 
-def to_passages(nodes: Sequence[NodeWithScore]) -> list[Passage]:
+def checked(nodes: Sequence[NodeWithScore]) -> Sequence[NodeWithScore]:
+    """The nodes.
+
+    Raises:
+        InvalidInputError: One of them is none, or comes without its NodeWithScore.
+    """
+    for at, item in enumerate(nodes):
+        if not isinstance(item, NodeWithScore):
+            raise InvalidInputError(f"nodes[{at}] is a {type(item).__name__}.", hint="Pass NodeWithScore(node=...).")
+    return nodes
+
+
+def to_passages(nodes: Sequence[NodeWithScore], settings: CompressionSettings) -> list[Passage]:
     """One passage per text node, without the metadata's text."""
     return [
-        Passage(
-            id=item.node.node_id,
-            text=item.node.get_content(metadata_mode=MetadataMode.NONE),
-            metadata=understood(item.node.metadata),
-        )
+        settings.passage(item.node.node_id, item.node.get_content(metadata_mode=MetadataMode.NONE), item.node.metadata)
         for item in nodes
         if is_text(item.node)
     ]

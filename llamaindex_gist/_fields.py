@@ -11,11 +11,11 @@ from pydantic import BeforeValidator, PlainSerializer, SkipValidation, WithJsonS
 
 from gist_core.compressor import TextCompressor
 from gist_core.memory.archive import Archive
-from gist_core.settings import pattern_texts
+from gist_core.settings import not_bool, pattern_texts, saved_model
 
 
 def model_name(model: object) -> str:
-    """What a setting ``model`` is called in serialized form and in events."""
+    """What a setting ``model`` is called in events."""
     return model.model_id if isinstance(model, TextCompressor) else str(model)
 
 
@@ -23,12 +23,14 @@ Model = Annotated[
     str | os.PathLike[str] | TextCompressor,
     SkipValidation,
     WithJsonSchema({"type": "string"}),
-    PlainSerializer(model_name),
+    PlainSerializer(saved_model),
 ]
 Tokenizer = Annotated[
     Any,
     WithJsonSchema({"type": "string"}),
     PlainSerializer(lambda spec: spec if isinstance(spec, str) else None),
 ]
+Whole = Annotated[int, BeforeValidator(not_bool)]
+Number = Annotated[float, BeforeValidator(not_bool)]
 Patterns = Annotated[Sequence[str | re.Pattern[str]], BeforeValidator(pattern_texts)]
 Originals = Annotated[Archive | None, WithJsonSchema({"type": "null"})]

@@ -11,10 +11,11 @@ from llama_index.core.schema import NodeWithScore, QueryBundle
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
 from gist_core.compressor import TextCompressor
+from gist_core.errors import InvalidInputError
 from gist_core.passage import Compressed, Passage
 from gist_core.settings import CompressionSettings
-from llamaindex_gist._convert import to_nodes, to_passages
-from llamaindex_gist._fields import Model, Patterns, Tokenizer, model_name
+from llamaindex_gist._convert import checked, to_nodes, to_passages
+from llamaindex_gist._fields import Model, Number, Patterns, Tokenizer, Whole, model_name
 from llamaindex_gist.events import GistCompressionEndEvent, GistCompressionStartEvent
 
 dispatcher = get_dispatcher(__name__)
@@ -27,11 +28,12 @@ class GistNodePostprocessor(BaseNodePostprocessor):
     ``metadata["gist"]``, hidden from the LLM and the embedder, holds the original position (``rank``, from 0), our
     relevance (``score``), the tokens in and out, the kept character spans, the source's hash and the model. Nodes that
     hold an image, audio or video pass through. A node's ``metadata["keep"]`` may hold ``[start, end]`` pairs that must
-    stay.
+    stay; pairs that do not fit its text are left out with a GistWarning.
 
     With no size given, a quarter of the tokens is kept. The settings are checked here and the weights load at the
     first call. If the model fails at run time the nodes are truncated to the budget with a GistWarning
-    (``on_error``). ``to_dict`` holds no tokenizer object: ``from_dict(data, tokenizer=...)`` takes it again.
+    (``on_error``), and so are they where what has to stay does not fit. ``to_dict`` holds no tokenizer object, and no
+    model that ``load_compressor`` did not make: ``from_dict(data, tokenizer=..., model=...)`` takes them again.
 
     Example:
         >>> index.as_query_engine(node_postprocessors=[GistNodePostprocessor(tokens=500)])  # doctest: +SKIP
@@ -44,9 +46,9 @@ class GistNodePostprocessor(BaseNodePostprocessor):
     model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
 
     model: Model = Field("default", description="'default', a local folder, a hub id, or a TextCompressor to share.")
-    tokens: int | None = Field(None, description="Most tokens kept.")
-    ratio: float | None = Field(None, description="Largest share of the tokens kept; 0.25 if no size is given.")
-    threshold: float | None = Field(None, description="Only what scores above it is kept.")
+    tokens: Whole | None = Field(None, description="Most tokens kept.")
+    ratio: Number | None = Field(None, description="Largest share of the tokens kept; 0.25 if no size is given.")
+    threshold: Number | None = Field(None, description="Only what scores above it is kept.")
     scope: Literal["total", "each"] = Field("total", description="Size of all nodes together, or of each.")
     tokenizer: Tokenizer = Field("o200k_base", description="Encoding or model name, HF tokenizer, or str -> int.")
     separator: str = Field("\n\n", description="What stands between nodes in the prompt; counted.")
@@ -54,7 +56,8 @@ class GistNodePostprocessor(BaseNodePostprocessor):
     device: str = Field("auto", description="'auto', 'cpu', 'mps', 'cuda' or 'cuda:<number>'.")
     on_error: Literal["truncate", "original", "raise"] = Field("truncate", description="Answer to a run-time failure.")
     drop_empty: bool = Field(default=True, description="Leave out nodes of which nothing was kept.")
-    timeout: float | None = Field(None, description="Seconds per call; None for no limit.")
+    allow_empty: bool = Field(default=False, description="With a threshold, nothing at all may be kept.")
+    timeout: Number | None = Field(None, description="Seconds per call; None for no limit.")
 
     _built: tuple[CompressionSettings, TextCompressor] | None = PrivateAttr(default=None)
 
@@ -74,10 +77,10 @@ class GistNodePostprocessor(BaseNodePostprocessor):
     def _postprocess_nodes(
         self, nodes: list[NodeWithScore], query_bundle: QueryBundle | None = None
     ) -> list[NodeWithScore]:
-        passages = to_passages(nodes)
+        settings, compressor = self._compressor()
+        passages = to_passages(checked(nodes), settings)
         if not passages:
             return list(nodes)
-        settings, compressor = self._compressor()
         arguments = self._start(settings, passages, query_bundle)
         return self._end(nodes, compressor.compress(passages, **arguments))
 
@@ -85,10 +88,10 @@ class GistNodePostprocessor(BaseNodePostprocessor):
     async def _apostprocess_nodes(
         self, nodes: list[NodeWithScore], query_bundle: QueryBundle | None = None
     ) -> list[NodeWithScore]:
-        passages = to_passages(nodes)
+        settings, compressor = self._compressor()
+        passages = to_passages(checked(nodes), settings)
         if not passages:
             return list(nodes)
-        settings, compressor = self._compressor()
         arguments = self._start(settings, passages, query_bundle)
         return self._end(nodes, await compressor.acompress(passages, **arguments))
 
@@ -108,11 +111,18 @@ class GistNodePostprocessor(BaseNodePostprocessor):
         self, settings: CompressionSettings, passages: Sequence[Passage], query_bundle: QueryBundle | None
     ) -> dict[str, Any]:
         """Tells that a call begins; gives its arguments. A missing or blank query is none."""
-        text = query_bundle.query_str if query_bundle else ""
+        text = getattr(query_bundle, "query_str", query_bundle) or ""
+        if not isinstance(text, str):
+            raise InvalidInputError(f"The query is {text!r}.", hint='Pass query_str="..." or QueryBundle("...").')
         query = text if text.strip() else None
         name = model_name(self.model)
         dispatcher.event(GistCompressionStartEvent(query=query, nodes=len(passages), model_name=name))
-        return {"query": query, "budget": settings.budget(), "keep": settings.keep}
+        return {
+            "query": query,
+            "budget": settings.budget(),
+            "keep": settings.keep,
+            "allow_empty": settings.allow_empty,
+        }
 
     def _end(self, nodes: Sequence[NodeWithScore], results: Sequence[Compressed]) -> list[NodeWithScore]:
         dispatcher.event(

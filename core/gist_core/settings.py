@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, get_args
 
 from gist_core.budget import Budget
 from gist_core.compressor import TextCompressor, check_pattern, check_timeout
-from gist_core.device import check_device
-from gist_core.errors import InvalidInputError
-from gist_core.fallback import FallbackCompressor, OnError
+from gist_core.device import check_device, resolve_device
+from gist_core.errors import InvalidBudgetError, InvalidInputError
+from gist_core.fallback import FallbackCompressor, OnError, tell
+from gist_core.keep import resolve_keep
 from gist_core.memory.policy import MemoryPolicy, OnFailure
+from gist_core.metadata import understood
+from gist_core.passage import Passage
 from gist_core.tokens import token_counter
 
 if TYPE_CHECKING:
@@ -21,6 +26,7 @@ if TYPE_CHECKING:
     from gist_core.memory.conversations import Conversations
 
 DEFAULT_RATIO = 0.25
+logger = logging.getLogger(__name__)
 _LEADING_FLAGS = re.compile(r"\(\?[aiLmsux]+\)")
 
 
@@ -40,7 +46,7 @@ class CompressionSettings(_Settings):
         model: ``"default"``, a local folder, a hub id, or a TextCompressor to share.
         tokens: Most tokens kept.
         ratio: Largest share of the tokens kept; 0.25 if neither tokens, ratio nor threshold is given.
-        threshold: Only what scores above it is kept.
+        threshold: Only what scores above it is kept; scores are from 0 up to 1.
         scope: ``"total"``: the size is for all texts together; ``"each"``: for every text.
         tokenizer: What counts the tokens: an encoding or model name, a HF tokenizer, or a ``str -> int``.
         separator: What the framework puts between the texts; counted.
@@ -48,6 +54,7 @@ class CompressionSettings(_Settings):
         device: ``"auto"``, ``"cpu"``, ``"mps"``, ``"cuda"`` or ``"cuda:1"``.
         on_error: What a failure at run time gives: ``"truncate"``, ``"original"`` or ``"raise"``.
         drop_empty: Leave out texts of which nothing was kept.
+        allow_empty: With a threshold, keep nothing at all where nothing scores above it; else the best is kept.
         timeout: Seconds per call; None for no limit.
 
     Raises:
@@ -65,6 +72,7 @@ class CompressionSettings(_Settings):
     device: str = "auto"
     on_error: OnError = "truncate"
     drop_empty: bool = True
+    allow_empty: bool = False
     timeout: float | None = None
 
     def __post_init__(self) -> None:
@@ -81,6 +89,10 @@ class CompressionSettings(_Settings):
                 "tokenizer is None.", hint="A tokenizer given as an object is not saved: pass it again when loading."
             )
         budget = self.budget()
+        if self.threshold is not None and not 0 <= self.threshold < 1:
+            raise InvalidBudgetError(
+                f"threshold is {self.threshold!r}.", hint="Scores are from 0 to 1: pass a number from 0 and below 1."
+            )
         if isinstance(budget.tokenizer, str):
             token_counter(budget.tokenizer)  # loads it, so that a name that needs the network fails here
 
@@ -96,10 +108,30 @@ class CompressionSettings(_Settings):
             separator=self.separator,
         )
 
+    def passage(self, name: str, text: str, metadata: Mapping[str, Any]) -> Passage:
+        """A text of the framework's, with what of its metadata means something.
+
+        ``metadata["keep"]`` that is no list of spans of this text is left out, with a GistWarning: it may be a field of
+        the user's own, or come from a longer text that a splitter has cut.
+
+        Raises:
+            InvalidInputError: A span lies outside the text, and ``on_error`` is ``"raise"``.
+        """
+        found = understood(metadata)
+        try:
+            resolve_keep([Passage(name, text, {"keep": metadata.get("keep")})], ())
+        except InvalidInputError as error:
+            if self.on_error == "raise" and "keep" in found:
+                raise
+            found.pop("keep", None)
+            tell(logger, f"Spans to keep are left out: {error}", error, stacklevel=4)
+        return Passage(name, text, found)
+
     def build(self) -> TextCompressor:
         """The compressor, with its fallback and timeout; its weights load at first use.
 
         Raises:
+            DeviceError: A device was asked for by name that is not here; only then torch is imported now.
             GistError: The model's name, folder or configuration is unusable.
         """
         inner = self.model if isinstance(self.model, TextCompressor) else self._load()
@@ -114,6 +146,8 @@ class CompressionSettings(_Settings):
     def _load(self) -> TextCompressor:
         from gist_core.loading import load_compressor
 
+        if self.device not in ("auto", "cpu"):
+            resolve_device(self.device)
         return load_compressor(str(self.model), device=self.device, on_error="raise")
 
 
@@ -164,6 +198,20 @@ class MemorySettings(_Settings):
         object.__setattr__(self, "keep", pattern_texts(self.keep))
         self.policy()
 
+    @classmethod
+    def from_options(cls, options: MemoryOptions) -> Self:
+        """The settings of an adapter's keyword arguments.
+
+        Raises:
+            InvalidInputError: One of them is unknown, or a value is unusable.
+        """
+        known = [field.name for field in fields(cls)]
+        if unknown := [name for name in options if name not in known]:
+            near = get_close_matches(unknown[0], known, n=1, cutoff=0.4)
+            hint = f"Did you mean {near[0]!r}? " if near else ""
+            raise InvalidInputError(f"There is no setting {unknown[0]!r}.", hint=f"{hint}There are {', '.join(known)}.")
+        return cls(**options)
+
     def policy(self) -> MemoryPolicy:
         """The policy of every conversation."""
         return MemoryPolicy(
@@ -197,6 +245,17 @@ class MemorySettings(_Settings):
         return Conversations(self.policy(), compressor=self.compressor(), archive=archive)
 
 
+def not_bool(value: Any) -> Any:
+    """For pydantic, which takes True for 1: the value, unless it is a truth value.
+
+    Raises:
+        ValueError: It is one.
+    """
+    if isinstance(value, bool):
+        raise ValueError(f"{value!r} is no number")
+    return value
+
+
 def pattern_texts(keep: Iterable[str | re.Pattern[str]]) -> tuple[str, ...]:
     """The patterns as text that can be saved; a compiled pattern's flags move into it.
 
@@ -206,6 +265,13 @@ def pattern_texts(keep: Iterable[str | re.Pattern[str]]) -> tuple[str, ...]:
     if isinstance(keep, str | bytes) or not isinstance(keep, Iterable):
         raise InvalidInputError(f"keep is {keep!r}.", hint="Pass a list, also for a single pattern.")
     return tuple(_pattern_text(item) for item in keep)
+
+
+def saved_model(model: str | os.PathLike[str] | TextCompressor) -> str | None:
+    """What is saved of a setting ``model``: the name it loads by; None for an object that has none."""
+    from gist_core.loading import name_of
+
+    return name_of(model) if isinstance(model, TextCompressor) else str(model)
 
 
 def _pattern_text(item: str | re.Pattern[str]) -> str:
@@ -225,7 +291,10 @@ def _check_model(model: object) -> None:
     if isinstance(model, os.PathLike) or (isinstance(model, str) and model.strip()):
         return
     if isinstance(model, str) or not isinstance(model, TextCompressor):
-        raise InvalidInputError(f"model is {model!r}.", hint="Pass 'default', a folder, a hub id or a TextCompressor.")
+        again = "" if model is not None else "; one that load_compressor did not make is not saved: pass it again"
+        raise InvalidInputError(
+            f"model is {model!r}.", hint=f"Pass 'default', a folder, a hub id or a TextCompressor{again}."
+        )
 
 
 def _made_from(settings: CompressionSettings) -> tuple[object, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import inspect
 import json
@@ -13,8 +14,19 @@ import pytest
 from langchain_core.documents import BaseDocumentCompressor, Document
 from langchain_core.documents.compressor import BaseDocumentCompressor as Base
 
-from gist_core.errors import CompressionError, DeviceError, GistError, InvalidBudgetError, TokenizerError
+from gist_core import load_compressor
+from gist_core.errors import (
+    BudgetTooSmallError,
+    CheckpointError,
+    CompressionError,
+    DeviceError,
+    GistError,
+    InvalidBudgetError,
+    InvalidInputError,
+    TokenizerError,
+)
 from gist_core.fallback import GistWarning
+from gist_core.loading import DEFAULT
 from gist_core.passage import hash_text, render
 from gist_core.settings import CompressionSettings
 from gist_core.tokens import token_counter
@@ -125,15 +137,44 @@ def test_keep_patterns_and_spans(documents):
     documents[3].metadata["keep"] = [[start, start + 13]]
     documents[0].metadata["keep"] = "a field of the user's own"
     compressor = GistCompressor(model=LexicalCompressor(), tokens=60, keep=[re.compile("POTATOES", re.IGNORECASE)])
-    text = " ".join(d.page_content for d in compressor.compress_documents(documents, QUERY))
+    with pytest.warns(GistWarning, match="a field of the user's own"):
+        text = " ".join(d.page_content for d in compressor.compress_documents(documents, QUERY))
     assert "potatoes" in text
     assert "Sleeping cars" in text
+
+
+def test_spans_that_a_splitter_has_copied_from_a_longer_text_are_left_out(documents):
+    documents[1].metadata["keep"] = [[0, 24], [90_000, 90_010]]
+    expected = GistCompressor(model=LexicalCompressor(), tokens=40).compress_documents(documents[2:], QUERY)
+    with pytest.warns(GistWarning, match="outside"):
+        found = GistCompressor(model=LexicalCompressor(), tokens=40).compress_documents(documents, QUERY)
+    assert any(ANSWERS["bridge"] in document.page_content for document in found)
+    assert {d.metadata["gist"]["model"] for d in [*found, *expected]} == {"lexical-1"}
+    with pytest.raises(InvalidInputError, match="outside"):
+        GistCompressor(model=LexicalCompressor(), on_error="raise").compress_documents(documents, QUERY)
+
+
+def test_what_must_stay_and_does_not_fit_is_answered_as_on_error_says():
+    documents = [Document("Call +1 555 0100. " * 40, id="a"), Document("The harbour opens at noon.", id="b")]
+    settings = {"model": LexicalCompressor(), "tokens": 20, "keep": [r"\+1 555 \d+"]}
+    with pytest.warns(GistWarning, match="BudgetTooSmallError"):
+        found = GistCompressor(**settings).compress_documents(documents, QUERY)
+    assert token_counter("o200k_base").count("\n\n".join(d.page_content for d in found)) <= 20
+    with pytest.warns(GistWarning, match="BudgetTooSmallError"):
+        whole = GistCompressor(**settings, on_error="original").compress_documents(documents, QUERY)
+    assert [d.page_content for d in whole] == [d.page_content for d in documents]
+    with pytest.raises(BudgetTooSmallError):
+        GistCompressor(**settings, on_error="raise").compress_documents(documents, QUERY)
 
 
 @pytest.mark.parametrize(
     ("wrong", "error"),
     [
         ({"ratio": 2.0}, InvalidBudgetError),
+        ({"threshold": 2}, InvalidBudgetError),
+        ({"tokens": True}, pydantic.ValidationError),
+        ({"timeout": True}, pydantic.ValidationError),
+        ({"model": "default", "device": "cuda:99"}, DeviceError),
         ({"tokens": 5, "ratio": 0.5}, InvalidBudgetError),
         ({"device": "gpu"}, DeviceError),
         ({"tokenizer": "no-such"}, TokenizerError),
@@ -153,6 +194,40 @@ def test_a_bad_model_name_fails_at_construction(tmp_path):
     pytest.importorskip("gist_core.loading")
     with pytest.raises(GistError):
         GistCompressor(model=str(tmp_path / "nothing"))
+
+
+def test_wrong_settings_that_show_late_are_no_failure_at_run_time(documents):
+    with pytest.raises(CheckpointError):
+        GistCompressor(model=Broken(CheckpointError("damaged"))).compress_documents(documents, QUERY)
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+@pytest.mark.parametrize(
+    ("given", "query", "named"),
+    [
+        (["a text"], QUERY, r"documents\[0\] is a str"),
+        (5, QUERY, "documents are 5"),
+        ([Document("a text")], 5, "query is 5"),
+    ],
+)
+def test_arguments_of_the_wrong_type_are_named(compressor, given, query, named, is_async):
+    with pytest.raises(InvalidInputError, match=named) as caught:
+        if is_async:
+            asyncio.run(compressor.acompress_documents(given, query))
+        else:
+            compressor.compress_documents(given, query)
+    assert caught.value.hint
+
+
+def test_an_iterator_of_documents_will_do(compressor, documents):
+    assert compressor.compress_documents(iter(documents), QUERY) == compressor.compress_documents(documents, QUERY)
+
+
+def test_nothing_relevant_may_be_an_answer():
+    documents = [Document("The cat is grey. Dogs bark.")]
+    settings = {"model": LexicalCompressor(), "threshold": 0.5}
+    assert GistCompressor(**settings).compress_documents(documents, "Who approved the budget?")
+    assert GistCompressor(**settings, allow_empty=True).compress_documents(documents, "Who approved the budget?") == []
 
 
 def test_failure_at_run_time_truncates_with_a_warning(documents):
@@ -188,12 +263,22 @@ def test_pydantic_round_trips():
     same_settings(GistCompressor(**one.model_dump()), one)
     same_settings(GistCompressor.model_validate(one.model_dump()), one)
     data = json.loads(one.model_dump_json())
-    assert (data["model"], data["tokenizer"]) == ("lexical-1", None)
-    with pytest.raises(GistError, match="tokenizer is None"):
+    assert (data["model"], data["tokenizer"]) == (None, None)
+    with pytest.raises(GistError, match=r"model is None.*pass it again"):
         GistCompressor(**data)
+    with pytest.raises(GistError, match="tokenizer is None"):
+        GistCompressor(**{**data, "model": shared})
     again = GistCompressor(**{**data, "model": shared, "tokenizer": count_words})
     same_settings(again, one)
     assert GistCompressor.model_json_schema()["properties"].keys() == GistCompressor.model_fields.keys()
+
+
+@pytest.mark.parametrize("make", [load_compressor, lambda: load_compressor(str(DEFAULT), on_error="truncate")])
+def test_a_shared_model_is_saved_by_the_name_it_loads_by(make):
+    one = GistCompressor(model=make(), tokens=20)
+    again = GistCompressor.model_validate_json(one.model_dump_json())
+    assert load_compressor(again.model).model_id == one.model.model_id
+    assert again.model in ("default", str(DEFAULT))
 
 
 def test_pickle_and_copies_work_on(documents):

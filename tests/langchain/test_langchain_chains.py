@@ -6,7 +6,8 @@ import asyncio
 
 import pytest
 from langchain_classic.retrievers import ContextualCompressionRetriever
-from langchain_classic.retrievers.document_compressors import DocumentCompressorPipeline
+from langchain_classic.retrievers.document_compressors import DocumentCompressorPipeline, EmbeddingsFilter
+from langchain_community.document_transformers import EmbeddingsRedundantFilter
 from langchain_core.documents import BaseDocumentTransformer, Document
 from langchain_core.embeddings import Embeddings
 from langchain_core.runnables import Runnable, RunnablePassthrough
@@ -125,3 +126,24 @@ def test_one_cancelled_one_late_one_failing_of_32(calls):
     assert isinstance(failed, CompressionError)
     assert isinstance(late, CompressionTimeoutError)
     assert isinstance(cancelled, asyncio.CancelledError)
+
+
+def test_a_changed_text_does_not_carry_the_embedding_of_the_old_one():
+    class Waters(Embeddings):
+        def embed_documents(self, texts):
+            return [self.embed_query(text) for text in texts]
+
+        def embed_query(self, text):
+            return [1 + text.count("harbour"), 1 + text.count("weather")]
+
+    embeddings = Waters()
+    found = Document("The weather is weather and more weather today. " * 8 + "The harbour opens at noon.")
+    pipeline = DocumentCompressorPipeline(
+        transformers=[
+            EmbeddingsRedundantFilter(embeddings=embeddings, similarity_threshold=1.1),
+            GistCompressor(model=LexicalCompressor(), tokens=8),
+            EmbeddingsFilter(embeddings=embeddings, similarity_threshold=0.9, k=None),
+        ]
+    )
+    [kept] = pipeline.compress_documents([found], "When does the harbour open?")
+    assert kept.page_content == "The harbour opens at noon."

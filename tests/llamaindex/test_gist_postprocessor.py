@@ -26,7 +26,17 @@ from llama_index.core.schema import (
     TextNode,
 )
 
-from gist_core.errors import CompressionError, DeviceError, GistError, InvalidBudgetError, TokenizerError
+from gist_core import load_compressor
+from gist_core.errors import (
+    BudgetTooSmallError,
+    CheckpointError,
+    CompressionError,
+    DeviceError,
+    GistError,
+    InvalidBudgetError,
+    InvalidInputError,
+    TokenizerError,
+)
 from gist_core.fallback import GistWarning
 from gist_core.passage import hash_text, render
 from gist_core.settings import CompressionSettings
@@ -178,8 +188,50 @@ def test_keep_spans_in_the_metadata(nodes):
     start = STORIES["train"].index("Sleeping cars")
     nodes[3].node.metadata["keep"] = [[start, start + 13]]
     nodes[0].node.metadata["keep"] = True
-    found = GistNodePostprocessor(model=LexicalCompressor(), tokens=60).postprocess_nodes(nodes, query_str=QUERY)
+    with pytest.warns(GistWarning, match="is True"):
+        found = GistNodePostprocessor(model=LexicalCompressor(), tokens=60).postprocess_nodes(nodes, query_str=QUERY)
     assert "Sleeping cars" in found[-1].text
+    nodes[0].node.metadata["keep"] = [[0, 24], [90_000, 90_010]]
+    with pytest.raises(InvalidInputError, match="outside"):
+        GistNodePostprocessor(model=LexicalCompressor(), on_error="raise").postprocess_nodes(nodes, query_str=QUERY)
+    with pytest.warns(GistWarning, match="outside"):
+        found = GistNodePostprocessor(model=LexicalCompressor(), tokens=60).postprocess_nodes(nodes, query_str=QUERY)
+    assert {item.metadata["gist"]["model"] for item in found} == {"lexical-1"}
+
+
+def test_what_must_stay_and_does_not_fit_is_answered_as_on_error_says():
+    nodes = [NodeWithScore(node=TextNode(text="Call +1 555 0100. " * 40))]
+    settings = {"model": LexicalCompressor(), "tokens": 20, "keep": [r"\+1 555 \d+"]}
+    with pytest.warns(GistWarning, match="BudgetTooSmallError"):
+        [found] = GistNodePostprocessor(**settings).postprocess_nodes(nodes, query_str=QUERY)
+    assert 0 < token_counter("o200k_base").count(found.text) <= 20
+    with pytest.raises(BudgetTooSmallError):
+        GistNodePostprocessor(**settings, on_error="raise").postprocess_nodes(nodes, query_str=QUERY)
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+@pytest.mark.parametrize(
+    ("given", "query", "named"),
+    [
+        ([TextNode(text="a text")], QUERY, r"nodes\[0\] is a TextNode"),
+        ([NodeWithScore(node=TextNode(text="a text"))], 5, "query is 5"),
+    ],
+)
+def test_arguments_of_the_wrong_type_are_named(postprocessor, given, query, named, is_async):
+    with pytest.raises(InvalidInputError, match=named) as caught:
+        if is_async:
+            asyncio.run(postprocessor.apostprocess_nodes(given, query))
+        else:
+            postprocessor.postprocess_nodes(given, query)
+    assert caught.value.hint
+
+
+def test_nothing_relevant_may_be_an_answer():
+    nodes = [NodeWithScore(node=TextNode(text="The cat is grey. Dogs bark."))]
+    settings = {"model": LexicalCompressor(), "threshold": 0.5}
+    assert GistNodePostprocessor(**settings).postprocess_nodes(nodes, query_str="Who approved the budget?")
+    post = GistNodePostprocessor(**settings, allow_empty=True)
+    assert post.postprocess_nodes(nodes, query_str="Who approved the budget?") == []
 
 
 class Events(BaseEventHandler):
@@ -213,6 +265,9 @@ def test_events_carry_the_numbers(postprocessor, nodes):
     ("wrong", "error"),
     [
         ({"ratio": 2.0}, InvalidBudgetError),
+        ({"threshold": 2}, InvalidBudgetError),
+        ({"tokens": True}, pydantic.ValidationError),
+        ({"model": "default", "device": "cuda:99"}, DeviceError),
         ({"device": "gpu"}, DeviceError),
         ({"tokenizer": "no-such"}, TokenizerError),
         ({"timeout": -1}, GistError),
@@ -224,6 +279,11 @@ def test_events_carry_the_numbers(postprocessor, nodes):
 def test_bad_settings_fail_at_construction(wrong, error):
     with pytest.raises(error):
         GistNodePostprocessor(**{"model": LexicalCompressor(), **wrong})
+
+
+def test_wrong_settings_that_show_late_are_no_failure_at_run_time(nodes):
+    with pytest.raises(CheckpointError):
+        GistNodePostprocessor(model=Broken(CheckpointError("damaged"))).postprocess_nodes(nodes, query_str=QUERY)
 
 
 def test_failure_at_run_time_truncates_with_a_warning(nodes):
@@ -242,11 +302,19 @@ def test_dict_json_and_pydantic_round_trips():
     shared = LexicalCompressor()
     one = GistNodePostprocessor(model=shared, tokens=40, keep=[re.compile("a", re.IGNORECASE)], timeout=3)
     for data in (one.to_dict(), json.loads(one.to_json()), one.model_dump(), json.loads(one.model_dump_json())):
-        assert (data["class_name"], data["model"]) == ("GistNodePostprocessor", "lexical-1")
+        assert (data["class_name"], data["model"]) == ("GistNodePostprocessor", None)
+        with pytest.raises(InvalidInputError, match=r"model is None.*pass it again"):
+            GistNodePostprocessor.from_dict(data)
         again = GistNodePostprocessor.from_dict(data, model=shared)
         assert settings_of(again) == settings_of(one)
         assert settings_of(GistNodePostprocessor.model_validate({**data, "model": shared})) == settings_of(one)
     assert GistNodePostprocessor.model_json_schema()["properties"]["class_name"]
+
+
+def test_a_shared_model_is_saved_by_the_name_it_loads_by():
+    one = GistNodePostprocessor(model=load_compressor(), tokens=20)
+    for data in (one.to_dict(), json.loads(one.to_json())):
+        assert GistNodePostprocessor.from_dict(data).model == "default"
 
 
 def test_a_tokenizer_object_must_be_given_again():
