@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from gist_core.budget import Budget
 from gist_core.compressor import TextCompressor
 from gist_core.errors import InvalidBudgetError, InvalidInputError
+from gist_core.memory.chunks import chunks
 from gist_core.memory.gist import Gist, Piece
 from gist_core.memory.pieces import choose, pieces_of, written
 from gist_core.memory.scoring import logit, unit_logits
@@ -87,17 +88,18 @@ class Recaller:
         return _fitting(rated, limit, counter)
 
     def _rate(self, pieces: Sequence[Piece], query: str) -> list[Piece]:
-        """The candidates among the pieces, with units rated for the query."""
+        """The candidates among the pieces, with units rated for the query; of a long piece its best chunks."""
         if not pieces:
             return []
-        texts = [f"{piece.label}: {piece.text}" for piece in pieces]
+        places = [(at, chunk) for at, piece in enumerate(pieces) for chunk in chunks(piece.text)]
+        said = [pieces[at].text[chunk.start : chunk.end] for at, chunk in places]
+        texts = [f"{pieces[at].label}: {text}" for (at, _), text in zip(places, said, strict=True)]
         words = _bm25(query, texts)
         meaning = self._cosines(query, texts)
         near = [_z(meaning), 0.5 * _z(words)] if meaning is not None else [_z(words)]
         coarse = np.sum([part + _around(part) for part in near], axis=0)
         chosen = _first(coarse, [len(text) for text in texts], _CANDIDATES)
-        some = [pieces[at] for at in chosen]
-        rated = unit_logits(self._compressor, [Passage(piece.turn, piece.text) for piece in some], query)
+        rated = unit_logits(self._compressor, [Passage(pieces[places[i][0]].turn, said[i]) for i in chosen], query)
         best = np.array([max((unit.score for unit in own), default=logit(0.0)) for own in rated])
         flat = np.array([unit.score for own in rated for unit in own] or [0.0])
         scale = float(flat.std()) + 1e-3
@@ -105,10 +107,12 @@ class Recaller:
         if meaning is not None:
             prior += _MEANING * _z(meaning[chosen])
         prior += _NEIGHBOURS * _z(_around(best))
-        return [
-            replace(piece, units=_units(piece, [unit._replace(score=p + unit.score / scale) for unit in own]))
-            for piece, own, p in zip(some, rated, prior.tolist(), strict=True)
-        ]
+        found: dict[int, list[ScoredSpan]] = {}
+        for i, own, more in zip(chosen, rated, prior.tolist(), strict=True):
+            at, (start, _) = places[i]
+            moved = (ScoredSpan(start + u.start, start + u.end, more + u.score / scale) for u in own)
+            found.setdefault(at, []).extend(moved)
+        return [replace(pieces[at], units=_units(pieces[at], units)) for at, units in found.items()]
 
     def _cosines(self, query: str, texts: Sequence[str]) -> Floats | None:
         if not isinstance(self._compressor, Embedder):
@@ -146,11 +150,14 @@ def _around(values: Floats) -> Floats:
 
 
 def _first(scores: Floats, sizes: Sequence[int], most: int) -> NDArray[np.int64]:
-    """The places of the best scores, in order of place, while their sizes sum up to ``most``; at least one."""
-    order = np.argsort(-scores, kind="stable")
-    inside = np.cumsum(np.asarray(sizes)[order]) <= most
-    inside[:1] = True
-    return np.sort(order[inside])
+    """The places of the best scores, in order of place, each that still fits into ``most`` together; at least one."""
+    order = np.argsort(-scores, kind="stable").tolist()
+    chosen, left = order[:1], most - sizes[order[0]]
+    for at in order[1:]:
+        if sizes[at] <= left:
+            chosen.append(at)
+            left -= sizes[at]
+    return np.sort(np.array(chosen))
 
 
 def _units(piece: Piece, rated: Sequence[ScoredSpan]) -> tuple[ScoredSpan, ...]:
