@@ -20,7 +20,7 @@ from langchain_core.messages import (
 
 from gist_core.errors import InvalidInputError
 from gist_core.memory.compaction import Compaction
-from gist_core.memory.gist import gist_from_json, gist_to_json
+from gist_core.memory.gist import Gist, gist_from_json, gist_to_json
 from gist_core.memory.turns import Role, ToolCall, Turn
 from langchain_gist.memory._content import read_content
 from langchain_gist.memory._rest import read_rest, rest_of
@@ -42,12 +42,28 @@ def to_turns(messages: Sequence[BaseMessage]) -> list[Turn]:
     """One turn per message, with the message's id.
 
     A ``ChatMessage`` of an unknown role becomes a user's turn with the role for a name; a ``FunctionMessage`` answers
-    the ``function_call`` of its name. ``additional_kwargs["pinned"]`` set to True pins a message.
+    the ``function_call`` of its name; a user's message with blocks that are results of tools answers the first of their
+    calls. ``additional_kwargs["pinned"]`` set to True pins a message.
 
     Raises:
         InvalidInputError: A message is none, or asks for another one's removal.
     """
+    check_messages(messages)
     return [_to_turn(message) for message in messages]
+
+
+def check_messages(messages: Sequence[BaseMessage]) -> None:
+    """Checks that all are messages.
+
+    Raises:
+        InvalidInputError: One is none, or asks for another one's removal.
+    """
+    for message in messages:
+        if not isinstance(message, BaseMessage) or isinstance(message, RemoveMessage):
+            raise InvalidInputError(
+                f"A {type(message).__name__} stands among the messages.",
+                hint="Pass the messages of the conversation; let the graph's reducer apply removals first.",
+            )
 
 
 def from_compaction(messages: Sequence[BaseMessage], compaction: Compaction) -> list[BaseMessage]:
@@ -57,7 +73,7 @@ def from_compaction(messages: Sequence[BaseMessage], compaction: Compaction) -> 
         messages: Those whose turns were compacted.
         compaction: What came of it.
     """
-    gists = {name: message for message in messages if (name := _gist_id(message)) is not None}
+    gists = {gist.id: message for message in messages if (gist := _gist_of(message)) is not None}
     return [
         messages[origin] if origin is not None else gists.get(_name_of(turn)) or turn_to_message(turn)
         for turn, origin in zip(compaction.turns, compaction.origin, strict=True)
@@ -85,16 +101,13 @@ def turn_to_message(turn: Turn) -> BaseMessage:
 
 
 def _to_turn(message: BaseMessage) -> Turn:
-    if not isinstance(message, BaseMessage) or isinstance(message, RemoveMessage):
-        raise InvalidInputError(
-            f"A {type(message).__name__} stands among the messages.",
-            hint="Pass the messages of the conversation; let the graph's reducer apply removals first.",
-        )
-    if GIST_KEY in message.additional_kwargs and isinstance(message, HumanMessage):
-        gist = gist_from_json(message.additional_kwargs[GIST_KEY])
+    gist = _gist_of(message)
+    if gist is not None:
         return Turn(role="user", content=gist.text, id=message.id or gist.id, gist=gist)
     role = _role(message)
     content = read_content(message.content, calls=role == "assistant")
+    if role == "user" and content.answers:
+        role = "tool"
     calls, plain = _calls(message, content.calls)
     name = _name(message)
     left_out = {"id"} | (set() if isinstance(message, ChatMessage) else {"name"})
@@ -107,7 +120,7 @@ def _to_turn(message: BaseMessage) -> Turn:
         id=message.id or "",
         name=name,
         tool_calls=calls,
-        tool_call_id=_answers(message),
+        tool_call_id=content.answers[0] if content.answers else _answers(message),
         pinned=message.additional_kwargs.get("pinned") is True,
         opaque=content.opaque,
         opaque_tokens=content.opaque_tokens,
@@ -182,9 +195,15 @@ def _object(arguments: str) -> dict[str, object] | None:
     return found if isinstance(found, dict) else None
 
 
-def _gist_id(message: BaseMessage) -> str | None:
+def _gist_of(message: BaseMessage) -> Gist | None:
+    """The gist that a message is; None where there is none under our key, which may be the user's own."""
     saved = message.additional_kwargs.get(GIST_KEY)
-    return saved.get("id") if isinstance(saved, dict) else None
+    if not isinstance(message, HumanMessage) or not isinstance(saved, dict):
+        return None
+    try:
+        return gist_from_json(saved)
+    except InvalidInputError:
+        return None
 
 
 def _name_of(turn: Turn) -> str:

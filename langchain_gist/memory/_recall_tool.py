@@ -7,7 +7,7 @@ import logging
 
 from langchain_core.tools import BaseTool, StructuredTool
 
-from gist_core.fallback import tell
+from gist_core.fallback import WRONG_SETTINGS, tell
 from langchain_gist.memory._views import Views
 
 RECALL_TOOL = "recall_conversation"
@@ -36,7 +36,7 @@ def recall_tool(views: Views, tokens: int) -> BaseTool:
         try:
             return views.recall(query, tokens, views.thread()).text or _NOTHING
         except Exception as error:
-            if views.settings.on_error == "raise":
+            if views.settings.on_error == "raise" or isinstance(error, WRONG_SETTINGS):
                 raise
             said = f"Nothing could be recalled: {type(error).__name__}: {error}"
             tell(logger, said, error)

@@ -8,9 +8,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from langchain_core.messages import BaseMessage
+from pydantic import TypeAdapter
 
 REST_KEY = "langchain"
 _BYTES_KEY = "__bytes__"
+_ARTIFACT = "artifact"
+_ANYTHING: TypeAdapter[Any] = TypeAdapter(Any)
 
 
 def rest_of(message: BaseMessage, left_out: set[str], expected: str) -> dict[str, Any]:
@@ -21,7 +24,10 @@ def rest_of(message: BaseMessage, left_out: set[str], expected: str) -> dict[str
         left_out: Fields that the turn itself holds.
         expected: The type that the turn's role tells.
     """
-    data = message.model_dump(exclude=left_out | {"type"}, exclude_defaults=True, warnings=False)
+    data = message.model_dump(exclude=left_out | {"type", _ARTIFACT}, exclude_defaults=True, warnings=False)
+    artifact = _json(getattr(message, _ARTIFACT, None))
+    if artifact is not None:
+        data[_ARTIFACT] = artifact
     if not data and message.type == expected:
         return {}
     return {REST_KEY: {"type": message.type, "data": json.loads(json.dumps(data, default=_odd, skipkeys=True))}}
@@ -33,6 +39,16 @@ def read_rest(extra: Mapping[str, Any]) -> tuple[str | None, dict[str, Any]]:
     if not saved:
         return None, {}
     return saved["type"], json.loads(json.dumps(saved["data"]), object_hook=_restored)
+
+
+def _json(value: object) -> object:
+    """JSON data; None where it cannot be had. A tool's artifact may be anything: an array that knows no single ``==``,
+    an object that holds itself.
+    """
+    try:
+        return json.loads(json.dumps(_ANYTHING.dump_python(value, warnings=False), default=_odd, skipkeys=True))
+    except (TypeError, ValueError, RecursionError):
+        return None
 
 
 def _odd(value: object) -> object:

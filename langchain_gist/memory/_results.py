@@ -8,9 +8,10 @@ from dataclasses import replace
 from langchain_core.messages import ToolMessage
 
 from gist_core.errors import InvalidInputError
-from gist_core.fallback import tell
+from gist_core.fallback import WRONG_SETTINGS, tell
 from gist_core.memory.tool_output import shorten_result
 from gist_core.tokens import token_counter
+from langchain_gist.memory._content import read_content
 from langchain_gist.memory._messages import to_turns
 from langchain_gist.memory._views import Views
 
@@ -48,14 +49,15 @@ class ResultShortener:
             conversation: The one it belongs to; the original is archived beside it.
 
         Raises:
-            Exception: The model or the archive failed, and the settings say ``on_error="raise"``.
+            Exception: The model or the archive failed, and the settings say ``on_error="raise"``; or those are wrong.
         """
-        if not isinstance(message.content, str):
+        content = read_content(message.content, calls=False)
+        if content.opaque:
             return message
         try:
-            return self._shortened(message, message.content, query, f"{conversation}/tool-results")
+            return self._shortened(message, content.text, query, f"{conversation}/tool-results")
         except Exception as error:
-            if self._settings.on_error == "raise":
+            if self._settings.on_error == "raise" or isinstance(error, WRONG_SETTINGS):
                 raise
             said = f"A result of the tool {message.name!r} stays as it was: {type(error).__name__}: {error}"
             tell(logger, said, error)
@@ -69,4 +71,5 @@ class ResultShortener:
         name = f"{message.tool_call_id}-{turn.digest[:12]}"  # not every provider's ids of calls are unique
         self._archive.add(place, [replace(turn, id=name)])
         noted = {**message.additional_kwargs, ORIGINAL_KEY: {"conversation": place, "id": name}}
-        return message.model_copy(update={"content": short, "additional_kwargs": noted})
+        content = short if isinstance(message.content, str) else [{"type": "text", "text": short}]
+        return message.model_copy(update={"content": content, "additional_kwargs": noted})

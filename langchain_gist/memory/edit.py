@@ -31,7 +31,7 @@ class GistEdit:
     def __init__(
         self, *, archive: Archive | None = None, conversation: str = "default", **settings: Unpack[MemoryOptions]
     ) -> None:
-        self._views = Views(MemorySettings(**settings), archive, conversation)
+        self._views = Views(MemorySettings.from_options(settings), archive, conversation)
 
     def apply(self, messages: list[Any], *, count_tokens: Callable[[Sequence[BaseMessage]], int]) -> None:
         """Puts the view into the list.

@@ -43,7 +43,7 @@ class GistChatMessageHistory(BaseChatMessageHistory):
         **settings: Unpack[MemoryOptions],
     ) -> None:
         self.inner = inner
-        self._views = Views(MemorySettings(**settings), archive, conversation)
+        self._views = Views(MemorySettings.from_options(settings), archive, conversation)
 
     @property
     def messages(self) -> list[BaseMessage]:  # type: ignore[override]

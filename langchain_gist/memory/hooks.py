@@ -31,7 +31,7 @@ def gist_pre_model_hook(
     Example:
         >>> create_react_agent(chat_model, tools, pre_model_hook=gist_pre_model_hook())  # doctest: +SKIP
     """
-    views = Views(MemorySettings(**settings), archive, conversation)
+    views = Views(MemorySettings.from_options(settings), archive, conversation)
 
     def invoke(state: Any, config: RunnableConfig) -> dict[str, Any]:
         return {"llm_input_messages": views.view(_messages(state), views.thread(config))}
@@ -58,7 +58,7 @@ def gist_rewrite_hook(
     Example:
         >>> create_react_agent(chat_model, tools, pre_model_hook=gist_rewrite_hook(archive=archive))  # doctest: +SKIP
     """
-    views = Views(MemorySettings(**settings), archive, conversation)
+    views = Views(MemorySettings.from_options(settings), archive, conversation)
 
     def invoke(state: Any, config: RunnableConfig) -> dict[str, Any]:
         messages = _messages(state)

@@ -31,12 +31,13 @@ class GistMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
     """Shows an agent's model a compacted view of the conversation; the agent's state keeps every message.
 
     The system prompt counts towards ``high_water``, the tools' definitions come on top. State is kept for each thread:
-    give agents that serve several conversations a ``thread_id``.
+    give agents that serve several conversations a ``thread_id``. An agent that runs inside another one's node, as in a
+    tool, has a conversation of its own.
 
     With ``tool_output_tokens`` a tool's longer result is shortened, around the user's last message, before it enters
     the state. The original goes into the archive, into a conversation of its own, ``<thread>/tool-results``; the
     shortened message's ``additional_kwargs["gist_original"]`` holds its ``conversation`` and ``id`` there. Commands,
-    and results that are not text alone, are left as they are.
+    and results that are not text alone, as a string or as blocks, are left as they are.
 
     Args:
         tool_output_tokens: Most tokens of a tool's result; None leaves results alone.
@@ -64,7 +65,7 @@ class GistMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         **settings: Unpack[MemoryOptions],
     ) -> None:
         super().__init__()
-        self._views = Views(MemorySettings(**settings), archive, conversation)
+        self._views = Views(MemorySettings.from_options(settings), archive, conversation)
         self._shorten = None if tool_output_tokens is None else ResultShortener(tool_output_tokens, self._views)
         self.archive = self._views.conversations.archive
 

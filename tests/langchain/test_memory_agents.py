@@ -155,6 +155,34 @@ def test_without_checkpointer_and_thread():
     assert memory.archive.conversations() == ["only"]
 
 
+@pytest.mark.parametrize("way", WAYS)
+def test_an_agent_inside_a_tool_has_a_conversation_of_its_own(way):
+    memory = GistMiddleware(model=LexicalCompressor(), high_water=LIMIT, keep_last=4)
+    inner = create_agent(ScriptedChatModel(script=lambda _: AIMessage("From inside.")), [], middleware=[memory])
+
+    @tool
+    def ask_inside(question: str) -> str:
+        """Asks another agent."""
+        return inner.invoke({"messages": [("user", question)]})["messages"][-1].content
+
+    def ask(messages):
+        if messages[-1].content != "Ask inside.":
+            return script(messages) if messages[-1].name != "ask_inside" else AIMessage("So it said.")
+        return AIMessage("", tool_calls=[{"name": "ask_inside", "args": {"question": "Well?"}, "id": "ask-1"}])
+
+    model = ScriptedChatModel(script=ask, limit=LIMIT)
+    agent = agent_of(model, memory, [*TOOLS, ask_inside])
+    lead(agent, 30, way)
+    before, calls = text(model.last), memory._views.settings.model.calls
+    given, config = {"messages": [("user", "Ask inside.")]}, {"configurable": {"thread_id": "thread-1"}}
+    state = asyncio.run(agent.ainvoke(given, config)) if way == "async" else agent.invoke(given, config)
+    assert [message.content for message in state["messages"][-2:]] == ["From inside.", "So it said."]
+    assert memory.archive.conversations() == ["thread-1", "thread-1/tools"]
+    assert [turn.content for turn in memory.archive.turns("thread-1/tools")] == ["Well?"]
+    assert text(model.last).startswith(before[:200])
+    assert memory._views.settings.model.calls - calls <= 2
+
+
 def test_the_system_prompt_counts():
     model = ScriptedChatModel(limit=LIMIT)
     memory = GistMiddleware(model=LexicalCompressor(), high_water=LIMIT, keep_last=2)
@@ -209,7 +237,8 @@ PARTS = [{"type": "text", "text": LONG}, {"type": "image", "base64": "AA", "mime
 def read(what: str) -> tuple:
     """Reads something long."""
     rows = json.dumps([{"row": n, "value": n * n} for n in range(200)])
-    return {"text": (LONG, {"pages": 3}), "json": (rows, None), "parts": (PARTS, None), "short": ("Yes.", None)}[what]
+    found = {"text": (LONG, {"pages": 3}), "json": (rows, None), "parts": (PARTS, None), "short": ("Yes.", None)}
+    return {**found, "blocks": (PARTS[:1], None), "rows": ([{"type": "text", "text": rows}], None)}[what]
 
 
 @tool
@@ -223,7 +252,8 @@ def reading(messages):
     if messages[-1].type == "tool":
         return AIMessage("Done.")
     calls = [
-        {"name": "read", "args": {"what": what}, "id": f"call-{what}"} for what in ("text", "json", "parts", "short")
+        {"name": "read", "args": {"what": what}, "id": f"call-{what}"}
+        for what in ("text", "json", "blocks", "rows", "parts", "short")
     ]
     return AIMessage("", tool_calls=[*calls, {"name": "leave", "args": {}, "id": "call-leave"}])
 
@@ -240,16 +270,19 @@ def test_long_results_are_shortened_and_their_originals_archived(way):
     memory = GistMiddleware(model=LexicalCompressor(), tool_output_tokens=100)
     results = read_all(memory, way)
     counter = token_counter("o200k_base")
-    for name in ("text", "json"):
-        assert counter.count(results[name].content) <= 100
+    for name in ("text", "json", "blocks", "rows"):
+        assert counter.count(results[name].text) <= 100
         place = results[name].additional_kwargs["gist_original"]
         (turn,) = memory.archive.get(place["conversation"], [place["id"]])
         original = turn_to_message(turn)
         assert (original.tool_call_id, original.name) == (results[name].tool_call_id, "read")
-        assert len(original.content) > len(results[name].content)
+        assert len(original.text) > len(results[name].text)
+        assert type(original.content) is type(results[name].content)
     assert "Entry 41" in results["text"].content
     assert results["text"].artifact == {"pages": 3}
     assert json.loads(results["json"].content)[0] == {"row": 0, "value": 0}
+    assert results["blocks"].content == [{"type": "text", "text": results["text"].content}]
+    assert results["rows"].content == [{"type": "text", "text": results["json"].content}]
     for name, content in (("parts", PARTS), ("short", "Yes."), ("leave", LONG)):
         assert results[name].content == content
         assert results[name].additional_kwargs == {}
@@ -257,7 +290,7 @@ def test_long_results_are_shortened_and_their_originals_archived(way):
 
 
 def test_results_stay_whole_unless_asked_for():
-    assert read_all(GistMiddleware(model=LexicalCompressor()))["text"].content == LONG
+    assert read_all(GistMiddleware(model=LexicalCompressor(), high_water=50_000))["text"].content == LONG
 
 
 def test_a_failure_leaves_the_result_whole():

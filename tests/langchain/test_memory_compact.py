@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import gc
 import subprocess
 import sys
 
@@ -14,9 +15,9 @@ from langchain_core.runnables import Runnable, RunnableLambda
 
 from gist_core.errors import BudgetTooSmallError, CompressionError, GistError, InvalidInputError
 from gist_core.fallback import GistWarning
-from gist_core.memory import MemoryArchive
+from gist_core.memory import MemoryArchive, Turn
 from gist_core.memory.gist import gist_from_json
-from langchain_gist import compact_messages
+from langchain_gist import GistEdit, GistMiddleware, compact_messages, gist_pre_model_hook, gist_rewrite_hook
 from langchain_gist.memory import turn_to_message
 from tests.helpers.lexical import Broken, LexicalCompressor
 from tests.helpers.models import MODELS
@@ -120,7 +121,7 @@ def test_runnable_pipes_batches_and_goes_async(messages, model):
 
 
 def test_runnable_remembers_gists_and_keeps_the_beginning(messages, model):
-    step = compact_messages(model=model, **SMALL)
+    step = compact_messages(model=model, conversation="chat", **SMALL)
     same, before = 0, []
     for end in range(10, len(messages)):
         if messages[end].type == "tool":
@@ -130,6 +131,46 @@ def test_runnable_remembers_gists_and_keeps_the_beginning(messages, model):
         before = view
     assert same > 0.6 * (len(messages) - 10)
     assert step.invoke(messages)[1] == step.invoke(messages)[1]
+
+
+def test_without_thread_name_and_archive_nothing_is_remembered(model):
+    step = compact_messages(model=model, high_water=200, keep_last=2)
+    for chat in range(3):
+        view = step.invoke([HumanMessage(f"Chat {chat}, message {n}: the harbour is open.") for n in range(30)])
+        assert gists(view)
+        assert f"Chat {chat - 1}" not in str(view)
+    gc.collect()
+    turns = [one for one in gc.get_objects() if type(one) is Turn]  # isinstance would look into lazy objects of torch
+    assert not any(turn.content.startswith("Chat ") for turn in turns)
+
+
+def test_what_cannot_be_read_is_left_or_raised(messages, model):
+    endless = {}
+    endless["again"] = endless
+    given = [*messages, HumanMessage("x", additional_kwargs=endless)]
+    with pytest.warns(GistWarning, match="stay as they were"):
+        view = compact_messages(given, model=model, **SMALL)
+    assert all(a is b for a, b in zip(view, given, strict=True))
+    with pytest.warns(GistWarning, match="stay as they were"):
+        assert compact_messages(model=model, **SMALL).invoke(messages, {"configurable": {"thread_id": ""}}) == messages
+    with pytest.raises(ValueError, match=r"[Cc]ircular"):
+        compact_messages(given, model=model, on_error="raise", **SMALL)
+
+
+def test_an_unknown_setting_is_named():
+    for make in (compact_messages, GistEdit, gist_pre_model_hook, gist_rewrite_hook, GistMiddleware):
+        with pytest.raises(InvalidInputError, match=r"'high'.*'high_water'"):
+            make(high=1)
+
+
+def test_results_as_blocks_are_never_parted_from_their_calls(messages, model):
+    call = {"type": "tool_use", "id": "toolu_1", "name": "search", "input": {"q": "ship"}}
+    found = {"type": "tool_result", "tool_use_id": "toolu_1", "content": "found 12 ships"}
+    given = [*messages[:60], AIMessage([call], id="call"), HumanMessage([found], id="found"), HumanMessage("So?")]
+    for keep_last in (1, 2, 3):
+        view = compact_messages(given, model=model, high_water=1_500, keep_last=keep_last)
+        assert len(view) < len(given)
+        assert given[60] in view or given[61] not in view
 
 
 def test_threads_are_kept_apart(messages, model):
@@ -165,7 +206,7 @@ def test_failure_leaves_the_messages_as_they_were_with_a_warning(messages, error
 
 def test_what_cannot_fit_is_left_or_raised(messages, model):
     with pytest.warns(GistWarning, match="high_water=50"):
-        assert len(compact_messages(messages, model=model, high_water=50)) == len(messages)
+        assert compact_messages(messages, model=model, high_water=50)[-1] is messages[-1]
     with pytest.raises(BudgetTooSmallError):
         compact_messages(messages, model=model, high_water=50, on_error="raise")
 

@@ -8,6 +8,7 @@ import json
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from langchain_core.documents import Document
 from langchain_core.messages import (
     AIMessage,
     AIMessageChunk,
@@ -20,10 +21,11 @@ from langchain_core.messages import (
 )
 
 from gist_core.errors import InvalidInputError
-from gist_core.memory import MemoryArchive, ToolCall
+from gist_core.memory import ConversationCompactor, MemoryArchive, ToolCall
 from langchain_gist.memory import turn_to_message
 from langchain_gist.memory._content import MEDIA_TOKENS
-from langchain_gist.memory._messages import to_turns
+from langchain_gist.memory._messages import from_compaction, to_turns
+from tests.helpers.lexical import LexicalCompressor
 
 IMAGE = {"type": "image", "base64": "AAAA", "mime_type": "image/png"}
 THINKING = {"type": "thinking", "thinking": "Let me think about it.", "signature": "c2lnbmF0dXJl"}
@@ -185,6 +187,83 @@ def test_what_is_no_message_is_refused(wrong):
         to_turns([HumanMessage("x"), wrong])
 
 
-def test_a_broken_gist_is_named():
-    with pytest.raises(InvalidInputError, match="no gist"):
-        to_turns([HumanMessage("x", additional_kwargs={"gist": {"id": 1}})])
+@pytest.mark.parametrize("own", ["https://gist.github.com/x", {"id": "x"}, {"id": 1}, 5])
+@pytest.mark.parametrize("kind", [HumanMessage, AIMessage])
+def test_a_key_of_the_users_own_that_is_called_as_ours_is_no_gist(kind, own):
+    message = kind("x", id="m", additional_kwargs={"gist": own})
+    assert turn_of(message).gist is None
+    assert archived(message) == message
+    compaction = ConversationCompactor(compressor=LexicalCompressor()).compact(to_turns([message]))
+    assert from_compaction([message], compaction) == [message]
+
+
+class Array:
+    """Behaves as an array does: a comparison gives no truth."""
+
+    def __eq__(self, other):
+        return self
+
+    def __bool__(self):
+        raise ValueError("The truth value of an array is ambiguous.")
+
+    __hash__ = None
+
+
+def itself():
+    found = {}
+    found["again"] = found
+    return found
+
+
+@pytest.mark.parametrize("artifact", [Array(), {1, 2}, itself(), object()], ids=["array", "set", "cycle", "object"])
+def test_an_artifact_that_json_cannot_hold_is_dropped(artifact):
+    message = ToolMessage("x", tool_call_id="1", id="m", artifact=artifact, status="error")
+    again = archived(message)
+    assert (again.artifact, again.content, again.status) == (None, "x", "error")
+
+
+@pytest.mark.parametrize("artifact", [[1, {"a": b"b"}], "text", 0, [Document("x", metadata={"n": 1})]])
+def test_any_other_artifact_is_kept(artifact):
+    again = archived(ToolMessage("x", tool_call_id="1", id="m", artifact=artifact))
+    assert again.artifact == (artifact if not isinstance(artifact, list) else [*map(plain, artifact)])
+
+
+def plain(value):
+    return value.model_dump() if isinstance(value, Document) else value
+
+
+def result(name, content):
+    return {"type": "tool_result", "tool_use_id": name, "content": content}
+
+
+@pytest.mark.parametrize("content", ["12 ships", [{"type": "text", "text": "12 ships"}]])
+def test_results_that_stand_as_blocks_in_a_users_message_are_results(content):
+    message = HumanMessage([result("a", content), {"type": "text", "text": "Go on."}], id="m")
+    turn = turn_of(message)
+    assert (turn.role, turn.tool_call_id, turn.content) == ("tool", "a", "12 ships\nGo on.")
+    assert (turn.opaque, turn.opaque_tokens) == ((), 0)
+    assert archived(message) == message
+    pictured = turn_of(HumanMessage([result("a", [{"type": "text", "text": "A map:"}, IMAGE])]))
+    assert (pictured.content, pictured.opaque, pictured.opaque_tokens) == ("A map:", ("image",), MEDIA_TOKENS)
+    assert turn_of(HumanMessage([result("a", None)])).tool_call_id == "a"
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "word " * 3_000}},
+        {"type": "document", "source": {"type": "content", "content": [{"type": "text", "text": "word " * 3_000}]}},
+        {"type": "text-plain", "text": "word " * 3_000, "mime_type": "text/plain"},
+        {"type": "file", "source_type": "text", "text": "word " * 3_000},
+    ],
+)
+def test_a_document_that_is_text_is_counted_as_text(block):
+    message = HumanMessage([block], id="m")
+    turn = turn_of(message)
+    assert (turn.content, turn.opaque_tokens) == ("word " * 3_000, 0)
+    assert archived(message) == message
+
+
+def test_a_document_that_is_none_is_not():
+    turn = turn_of(HumanMessage([{"type": "document", "source": {"type": "base64", "data": "AAAA"}}]))
+    assert (turn.content, turn.opaque, turn.opaque_tokens) == ("", ("document",), MEDIA_TOKENS)
