@@ -100,6 +100,7 @@ def test_a_row_holds_what_is_measured_of_an_output(tmp_path):
     assert 0 < row["tokens"] <= row["budget"]
     assert (row["answer"], row["evidence"], row["all_evidence"], row["over"]) == (True, 1.0, True, False)
     assert (row["entities"], row["invented"], row["altered"]) == (1.0, 0, False)
+    assert row["kinds"] == {"date": [1, 1, 0], "name": [1, 1, 0]}
     assert row["seconds"] > 0
     text = _case().passages[0].text
     passage, start, end = row["kept"][0]
@@ -114,6 +115,7 @@ def test_text_without_spans_is_found_again_and_text_written_anew_has_no_evidence
     assert (found["all_evidence"], found["altered"]) == (False, False)
     assert (anew["evidence"], anew["all_evidence"], anew["answer"]) == (None, None, False)
     assert (anew["altered"], anew["invented"]) == (True, 1)
+    assert anew["kinds"] == {"number": [0, 0, 1], "date": [0, 1, 0], "name": [0, 1, 0]}
 
 
 def test_a_system_that_fails_has_its_error_in_its_row_and_the_others_go_on(tmp_path):

@@ -21,6 +21,7 @@ from gist_core.evaluation.report.groups import groups_of, metrics_of
 from gist_core.evaluation.report.latency import Point, along_the_way, measured_apart
 from gist_core.evaluation.report.machine import to_dict, to_json
 from gist_core.evaluation.report.markdown import to_markdown
+from gist_core.evaluation.report.page import to_page
 from gist_core.evaluation.report.passages import answer_spans, passages_html
 from gist_core.evaluation.report.reading import ratio_of_means, readings
 from gist_core.evaluation.report.summary import ALL_QUESTIONS, summarise
@@ -216,6 +217,156 @@ def test_latency_is_of_the_speed_measurement_where_it_has_lengths_else_of_the_ro
     assert measured_apart(speed[:1]) == {}
     rows = [_row("s", str(n), "gist", tokens_in=n, seconds=n / 1000) for n in (64, 70, 100, 500)]
     assert along_the_way(rows) == {"gist": [Point(70, 70, 3), Point(500, 500, 1)]}
+
+
+def test_evidence_kept_stands_beside_the_answers_and_all_sets_count_as_before():
+    rows = [*_rows("covidqa", "yy", "nn"), *_rows("qmsum_train", "yy", "nn"), *_rows("mine", "yn", "nn")]
+    for row in rows:
+        row["evidence"] = None if row["set"] == "mine" else row["evidence"]
+    summary = summarise(rows)
+    assert [(t.name, t.metric) for t in summary.evidence] == [("long documents", "evidence"), ("all sets", "evidence")]
+    assert summary.evidence[0].quality["gist", 2] == Estimate(50.0, 50.0, 50.0, 2)
+    assert summary.groups[-1].quality["gist", 2].mean == pytest.approx((100 + 100 + 50 + 50 + 100 + 0) / 6)
+    text = to_markdown(summary, {})
+    assert text.index("### long documents: answer kept") < text.index(
+        "### long documents: evidence kept, % (2 records)"
+    )
+    found = to_dict(summary, {})["evidence"]
+    assert [(t["name"], t["results"][0]["mean"]) for t in found] == [("long documents", 50.0), ("all sets", 50.0)]
+    assert "long documents: evidence kept, % (2 records)" in Reader(to_page(summary, {})).text
+
+
+def test_kinds_of_values_are_told_apart_where_the_rows_do():
+    rows = [
+        _row("covidqa", "1", "gist", kinds={"number": [1, 2, 0], "name": [0, 1, 3]}),
+        _row("covidqa", "2", "gist", kinds={"number": [2, 2, 1], "date": [0, 0, 1]}),
+        _row("covidqa", "3", "gist"),
+    ]
+    found = summarise(rows).outputs["gist", 2]
+    assert list(found.kinds) == ["number", "date", "name"]
+    assert (found.kinds["number"].kept.mean, found.kinds["number"].kept.n) == (75.0, 2)
+    assert (found.kinds["date"].kept, found.kinds["date"].invented) == (None, 1)
+    assert (found.entities.mean, found.invented) == (25.0, 0)
+    text = to_markdown(summarise(rows), {})
+    assert "### Numbers kept, % (2 records)" in text
+    assert "| system | numbers | dates | identifiers | names |\n|---|---|---|---|---|\n| gist | 1 | 1 | 0 | 3 |" in text
+    assert "Rows of earlier releases do not tell" in text
+    kinds = to_dict(summarise(rows), {})["outputs"][0]["kinds"]
+    assert kinds["name"] == {"kept": {"mean": 0.0, "low": 0.0, "high": 0.0, "n": 1}, "invented": 3}
+    assert "by kind" not in to_markdown(summarise(rows[2:]), {})
+
+
+def test_tokens_in_and_out_are_means():
+    rows = [_row("s", str(n), "gist", tokens_in=n, tokens=n // 10) for n in (1_000, 3_000)]
+    assert (summarise(rows).outputs["gist", 2].tokens_in, summarise(rows).outputs["gist", 2].tokens_out) == (2_000, 200)
+    assert "| gist | 200 (of 2,000) |" in to_markdown(summarise(rows), {})
+
+
+def test_what_exceeds_its_budget_is_marked_and_its_leads_are_no_losses():
+    rows = [*_rows("covidqa", "nnnn", "yyyy"), *_rows("covidqa", "nnnn", "yyyy", 10)]
+    rows += [_row("covidqa", str(n), "head", answer=False) for n in range(4)]
+    fair = to_markdown(summarise(rows), {})
+    assert "No output was over its budget." in fair
+    assert [(x.system, x.rate) for x in losses(summarise(rows).sets)] == [("bm25", 2), ("bm25", 10)]
+    rows[0]["over"] = True
+    summary = summarise(rows)
+    assert [(x.system, x.rate) for x in losses(summary.sets)] == [("bm25", 10)]
+    text = to_markdown(summary, {})
+    assert "Not all kept to it: bm25 at 2x. " in text
+    assert "| bm25 | 100.0 (100-100) 1 over | 100.0 (100-100) |" in text
+    assert "| long documents | 0 ▲ (1 open) 0 ▼, 1 over | 0 ▲ (0 open) 1 ▼ |" in text
+    assert "| bm25 | -100.0 (-100.0 to -100.0) 1 over | -100.0 (-100.0 to -100.0) ▼ |" in text
+    found = to_dict(summary, {})
+    assert [(x["system"], x["rate"], x["over"]) for x in found["behind_at_unequal_size"]] == [("bm25", 2, 1)]
+    assert [x["over"] for x in found["groups"][0]["results"] if x["system"] == "bm25"] == [1, 0]
+    assert [x["at_equal_size"] for x in found["groups"][0]["differences"] if x["system"] == "bm25"] == [False, True]
+
+
+def test_where_ours_exceeds_its_budget_it_leads_nobody():
+    rows = _rows("covidqa", "yyyy", "nnnn")
+    assert "| long documents | 1 ▲ (0 open) 0 ▼ |" in to_markdown(summarise(rows), {})
+    rows[-1]["over"] = True
+    assert "| long documents | 0 ▲ (0 open) 0 ▼, 1 over |" in to_markdown(summarise(rows), {})
+
+
+def _likelihood(id_: str, system: str, rate: int, kl: float, nll: float) -> dict:
+    return {"set": "covidqa", "id": id_, "system": system, "rate": rate, "kl": kl, "nll": nll}
+
+
+def test_a_language_model_s_prediction_reaches_every_form_of_the_report():
+    rows = [_row("covidqa", id_, "gist") for id_ in "ab"]
+    told = [_likelihood(id_, "full", 1, 0.0, 1.0) for id_ in "ab"] + [
+        _likelihood(id_, "none", 1, 0.8, 3.0) for id_ in "ab"
+    ]
+    told += [_likelihood("a", "gist", 2, 0.125, 1.5), _likelihood("b", "gist", 2, 0.375, 2.0)]
+    told += [{"set": "covidqa", "id": "c", "system": "full", "rate": 1, "error": "too long"}]
+    summary = summarise(rows, likelihood=told)
+    (found,) = summary.prediction
+    own = found.found["gist", 2]
+    assert (found.name, found.records, found.nothing.mean, own.kl.mean, own.kl.n) == ("long documents", 2, 0.8, 0.25, 2)
+    assert own.gain.mean == pytest.approx(100 * 1.25 / 2)
+    text = to_markdown(summary, {})
+    assert "### long documents: divergence, nats a token (2 records; without any text 0.800)" in text
+    assert "| gist | 0.250 (0.125-0.375) |" in text
+    assert "| gist | 62.5 (" in text
+    assert "Records that are longer than the model reads, left out: 1." in text
+    assert "0.250" in Reader(to_page(summary, {})).text
+    machine = to_dict(summary, {})["prediction"]
+    assert [(x["group"], x["system"], x["rate"], x["kl"]["mean"]) for x in machine] == [
+        ("long documents", "none", 1, 0.8),
+        ("long documents", "gist", 2, 0.25),
+    ]
+
+
+def test_a_gain_over_texts_that_add_nothing_is_not_told():
+    told = [_likelihood(id_, "full", 1, 0.0, nll) for id_, nll in (("a", 1.0), ("b", 4.9))]
+    told += [_likelihood(id_, "none", 1, 0.1, 3.0) for id_ in "ab"]
+    told += [_likelihood(id_, "gist", 2, 0.00012, 2.0) for id_ in "ab"]
+    summary = summarise([_row("covidqa", "a", "gist")], likelihood=told)
+    assert summary.prediction[0].found["gist", 2].gain is None
+    assert "gain, %" not in to_markdown(summary, {})
+    assert "| gist | 1.2e-04 (1.2e-04-1.2e-04) |" in to_markdown(summary, {})
+
+
+@pytest.mark.parametrize("name", ["mine", "qmsum_train"])
+def test_where_no_answer_and_no_evidence_is_found_the_report_says_so(name):
+    rows = [_row(name, "1", "gist", answer=None, evidence=None, all_evidence=None)]
+    assert "No gold answer that can be looked for stands in the texts" in to_markdown(summarise(rows), {})
+    assert "No gold answer" not in to_markdown(summarise(_rows("mine", "y", "n")), {})
+
+
+def test_markdown_speaks_of_no_chart():
+    assert "chart" not in to_markdown(summarise(_rows("mine", "y", "n")), {})
+    assert "## Speed" not in to_markdown(summarise(_rows("mine", "y", "n")), {})
+    assert "The chart shows the calls" in Reader(to_page(summarise(_rows("mine", "y", "n")), {})).text
+
+
+def test_measured_speed_tells_the_readers_for_which_compression_saves_time():
+    speed = [{"system": "gist", "name": "1", "tokens_in": n, "p50_ms": n / 8, "peak_mib": 9.0} for n in (1_000, 4_000)]
+    summary = summarise(_rows("mine", "y", "n"), speed=speed)
+    text = to_markdown(summary, {})
+    assert "| 1,000 | 4,000 | 6,000 | 7,200 | 7,600 |" in text
+    assert "gist break-even --price" in text
+    assert "Peak memory: of gist alone" in text
+    found = to_dict(summary, {})["break_even"]
+    assert {"tokens": 1_000, "rate": 2, "reader_tokens_per_second": pytest.approx(4_000)} in found
+    others = [row | {"system": "bm25", "peak_mib": None} for row in speed]
+    text = to_markdown(summarise(_rows("mine", "y", "n"), speed=others), {})
+    assert "break-even" not in text
+    assert "Peak memory" not in text
+
+
+def test_a_reader_without_anything_to_compare_with_has_no_empty_table():
+    answers = [_answer("a", "full", 1, False, 0.0), _answer("a", "gist", 2, False, 0.0)]
+    text = to_markdown(summarise(_rows("mine", "y", "n"), answers), {})
+    assert "% of that from the full texts" not in text
+    assert "exact match" in text
+
+
+def test_wide_tables_have_the_width_of_the_page():
+    page = to_page(summarise(_rows("mine", "y", "n")), {})
+    assert '<div class="gist-wide gist-whole"><h3>Outputs at all rates</h3>' in page
+    assert '<div class="gist-wide"><h3>mine: answer kept' in page
 
 
 # what is written

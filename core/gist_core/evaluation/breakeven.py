@@ -76,7 +76,7 @@ def costs(speed_rows: Iterable[Mapping[str, Any]]) -> dict[str, Cost]:
     """The cost of every system of ``speed.jsonl``, from its median latencies; texts it was not timed on left out."""
     points: dict[str, list[tuple[float, float]]] = {}
     for row in speed_rows:
-        if row["p50_ms"] is not None:
+        if row.get("p50_ms") is not None:
             points.setdefault(row["system"], []).append((row["tokens_in"], row["p50_ms"] / 1000))
     return {system: fit_cost(found) for system, found in points.items()}
 

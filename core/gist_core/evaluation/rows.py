@@ -27,6 +27,8 @@ class Measurements(TypedDict, total=False):
     """Share of the source's distinct values that stand in the output; None where it has none."""
     invented: int
     """Distinct values of the output that do not stand in the source."""
+    kinds: dict[str, list[int]]
+    """By kind of value: those of the source that stand in the output, those it has, those invented."""
     altered: bool
     """The output has a word that the source has not."""
     seconds: float

@@ -12,7 +12,7 @@ from gist_core.budget import Budget
 from gist_core.cases import Case
 from gist_core.compressor import TextCompressor
 from gist_core.evaluation.align import align
-from gist_core.evaluation.entities import entities
+from gist_core.evaluation.entities import entities, entities_by_kind
 from gist_core.evaluation.metrics import holds_answer, is_all_kept, is_altered, share_of_evidence, usable_answers
 from gist_core.evaluation.rows import Measurements, Row, appending, key, read_rows
 from gist_core.passage import Compressed, Span
@@ -103,6 +103,7 @@ def measurements(case: Case, results: Sequence[Compressed], budget: int) -> Meas
         **_evidence(case, held),
         "entities": found[0],
         "invented": found[1],
+        "kinds": entities_by_kind(whole, text),
         "altered": is_altered(whole, text),
         "kept": _kept(results),
     }

@@ -16,6 +16,7 @@ from gist_core.evaluation.report.page import to_page
 from gist_core.evaluation.report.summary import summarise
 from gist_core.evaluation.rows import read_rows
 
+_NAMES = ("rows", "answers", "speed", "likelihood")
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
@@ -23,7 +24,8 @@ def write_report(out: Path, cases: Cases | None = None, about: Mapping[str, str]
     """Write ``report.md``, ``report.json`` and ``report.html`` from the rows in ``out``.
 
     Args:
-        out: Folder with ``rows.jsonl`` and, where they were measured, ``answers.jsonl`` and ``speed.jsonl``.
+        out: Folder with ``rows.jsonl`` and, where they were measured, ``answers.jsonl``, ``speed.jsonl`` and
+            ``likelihood.jsonl``.
         cases: The cases of a set by its name, or None for it, for the page's examples; without it there are none.
         about: What was measured, as the reader is told: model, data, commit.
 
@@ -33,10 +35,10 @@ def write_report(out: Path, cases: Cases | None = None, about: Mapping[str, str]
     Raises:
         InvalidInputError: ``out`` has no rows.
     """
-    rows, answers, speed = (read_rows(out / f"{name}.jsonl") for name in ("rows", "answers", "speed"))
-    if not (rows or answers or speed):
+    rows, answers, speed, likelihood = (read_rows(out / f"{name}.jsonl") for name in _NAMES)
+    if not (rows or answers or speed or likelihood):
         raise InvalidInputError(f"No rows in {str(out)!r}.", hint="Run the measurement first: gist evaluate.")
-    summary = summarise(rows, answers, speed)
+    summary = summarise(rows, answers, speed, likelihood)
     best, worst = choose(rows, cases) if cases else ([], [])
     text = to_markdown(summary, about)
     _write(out / "report.json", to_json(summary, about))

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 from gist_core.evaluation.report.estimates import Estimate, Verdict
-from gist_core.evaluation.report.groups import METRICS, Rows
+from gist_core.evaluation.report.groups import METRICS
 from gist_core.evaluation.report.reading import Reading
 from gist_core.evaluation.report.summary import Summary
 from gist_core.evaluation.report.tables import OURS, Key, Loss, Table
 
+OVER = "over"  # marks what exceeded its budget
 SIGNS: dict[Verdict, str] = {"ahead": "▲", "open": "", "behind": "▼"}
 
 
@@ -41,27 +42,29 @@ NOTHING = Cell("-")
 def quality(table: Table, summary: Summary) -> Grid:
     """Every system's mean at every rate."""
     title = f"{table.name}: {METRICS[table.metric]}, % ({table.records:,} records)"
-    return _by_rate(title, summary, summary.systems, lambda key: percent(table.quality.get(key), table.records))
+    return by_rate(title, summary, summary.systems, lambda key: _quality(table, key))
 
 
 def differences(table: Table, summary: Summary) -> Grid:
     """Ours less each of the others."""
     others = [s for s in summary.systems if s != OURS]
-    return _by_rate(f"{table.name}: {OURS} less the other, points", summary, others, lambda k: lead(table.leads.get(k)))
+    return by_rate(f"{table.name}: {OURS} less the other, points", summary, others, lambda key: _lead(table, key))
 
 
 def counts(summary: Summary) -> Grid:
     """Of every group, against how many systems the lead is proven, open, or a proven loss."""
 
     def cell(table: Table, rate: int) -> Cell:
-        found = [e.verdict for (_, r), e in table.leads.items() if r == rate]
-        if not found:
+        own = {key: e.verdict for key, e in table.leads.items() if key[1] == rate}
+        if not own:
             return NOTHING
+        found = [verdict for key, verdict in own.items() if table.at_equal_size(key)]
         ahead, open_, behind = (found.count(v) for v in ("ahead", "open", "behind"))
-        return Cell(f"{ahead} ▲", f"{open_} open", note=f"{behind} ▼")
+        larger = f", {len(own) - len(found)} {OVER}" if len(found) < len(own) else ""
+        return Cell(f"{ahead} ▲", f"{open_} open", note=f"{behind} ▼{larger}")
 
     rows = [(t.name, tuple(cell(t, r) for r in summary.rates)) for t in summary.groups]
-    return Grid(f"Against how many systems {OURS} leads", _columns("group", summary), tuple(rows))
+    return Grid(f"Against how many systems {OURS} leads", columns("group", summary), tuple(rows))
 
 
 def not_proven(summary: Summary) -> Grid:
@@ -70,7 +73,7 @@ def not_proven(summary: Summary) -> Grid:
     def named(table: Table, verdict: Verdict) -> str:
         rates: dict[str, list[str]] = {}
         for (system, rate), found in sorted(table.leads.items(), key=lambda item: item[0][1]):
-            if found.verdict == verdict:
+            if found.verdict == verdict and table.at_equal_size((system, rate)):
                 rates.setdefault(system, []).append(f"{rate}x")
         return "; ".join(f"{system} {', '.join(own)}" for system, own in rates.items())
 
@@ -82,7 +85,7 @@ def not_proven(summary: Summary) -> Grid:
 
 def loss_rows(found: Sequence[Loss], title: str) -> Grid:
     """One row a set, system and rate on which ours is behind."""
-    rows = [(loss.name, (Cell(loss.system), Cell(f"{loss.rate}x"), lead(loss.lead))) for loss in found]
+    rows = [(loss.name, (Cell(loss.system), Cell(f"{loss.rate}x"), lead(loss.lead, loss.larger))) for loss in found]
     return Grid(title, ("set", "against", "rate", "difference"), tuple(rows))
 
 
@@ -91,39 +94,11 @@ def languages(summary: Summary, beside: str) -> Grid:
 
     def rows(table: Table) -> Iterable[tuple[str, tuple[Cell, ...]]]:
         for system in (OURS, beside):
-            cells = [percent(table.quality.get((system, r)), table.records) for r in summary.rates]
-            yield f"{table.name}: {system}", tuple(cells)
-        yield f"{table.name}: difference", tuple(lead(table.leads.get((beside, r))) for r in summary.rates)
+            yield f"{table.name}: {system}", tuple(_quality(table, (system, r)) for r in summary.rates)
+        yield f"{table.name}: difference", tuple(_lead(table, (beside, r)) for r in summary.rates)
 
     found = [row for t in summary.languages for row in rows(t)]
-    return Grid(f"Each language, {OURS} beside {beside}, %", _columns("set", summary), tuple(found))
-
-
-def entities(summary: Summary) -> Grid:
-    """Share of the sources' numbers, dates, identifiers and names that stand in the outputs."""
-    own = summary.outputs
-    count = max((o.entities.n for o in own.values() if o.entities), default=0)
-    cell = _of(own, lambda o: percent(o.entities, count))
-    title = f"Numbers, dates, identifiers and names kept, % ({count:,} records)"
-    return _by_rate(title, summary, summary.systems, cell)
-
-
-def fill(summary: Summary) -> Grid:
-    """How much of the budget was used."""
-    cell = _of(summary.outputs, lambda o: percent(o.fill))
-    return _by_rate("Tokens used of the budget, %", summary, summary.systems, cell)
-
-
-def faults(summary: Summary) -> Grid:
-    """What no output should do, over all rates."""
-
-    def cells(system: str) -> tuple[Cell, ...]:
-        own = [o for (s, _), o in summary.outputs.items() if s == system]
-        found = [sum(getattr(o, name) for o in own) for name in ("outputs", "over", "altered", "inventing", "invented")]
-        return tuple(Cell(f"{n:,}") for n in [*found, sum(o.errors for o in own)])
-
-    columns = ("system", "outputs", "over budget", "altered a word", "invented a value", "values invented", "errors")
-    return Grid("Outputs at all rates", columns, tuple((s, cells(s)) for s in summary.systems))
+    return Grid(f"Each language, {OURS} beside {beside}, %", columns("set", summary), tuple(found))
 
 
 def reading(name: str, found: Mapping[Key, Reading], summary: Summary) -> tuple[Grid, ...]:
@@ -132,29 +107,16 @@ def reading(name: str, found: Mapping[Key, Reading], summary: Summary) -> tuple[
     count = most.f1.n if most.f1 else 0
 
     def grid(title: str, cell: Callable[[Reading], Cell]) -> Grid:
-        shown = _of(found, cell)
-        return _by_rate(f"{name}: {title}", summary, dict.fromkeys(system for system, _ in found), shown)
+        systems = dict.fromkeys(system for system, _ in found)
+        return by_rate(f"{name}: {title}", summary, systems, each_of(found, cell))
 
-    return (
+    shown = (
         grid(f"F1, % of that from the full texts ({count:,} records)", lambda r: percent(r.ratio, count)),
         grid(f"F1, % (full texts: {percent(most.full_f1).text})", lambda r: percent(r.f1, count)),
         grid(f"exact match, % (full texts: {percent(most.full_exact).text})", lambda r: percent(r.exact, count)),
         grid("answers lost / won by compression", lambda r: Cell(f"{r.lost:,} / {r.gained:,}")),
     )
-
-
-def speed(rows: Rows) -> Grid:
-    """The speed measurement as it was written."""
-
-    def cells(row: Any) -> tuple[Cell, ...]:
-        names = ("tokens_in", "calls", "p50_ms", "p99_ms", "tokens_per_second", "peak_mib")
-        return (
-            *(number(row.get(name)) for name in names),
-            Cell(str(row.get("weights", "-")), note=str(row.get("left_out", ""))),
-        )
-
-    columns = ("system, text", "tokens in", "calls", "median, ms", "p99, ms", "tokens/s", "peak, MiB", "weights")
-    return Grid("Time and memory of a call", columns, tuple((f"{r['system']}, {r['name']}", cells(r)) for r in rows))
+    return tuple(table for table in shown if table.rows)
 
 
 def percent(found: Estimate | None, usual: int | None = None) -> Cell:
@@ -165,11 +127,12 @@ def percent(found: Estimate | None, usual: int | None = None) -> Cell:
     return Cell(f"{found.mean:.1f}", f"{found.low:.0f}-{found.high:.0f}", note=count)
 
 
-def lead(found: Estimate | None) -> Cell:
-    """A difference with its interval and sign."""
+def lead(found: Estimate | None, larger: int = 0) -> Cell:
+    """A difference with its interval, and its sign unless outputs were larger than their budget."""
     if found is None:
         return NOTHING
-    return Cell(f"{found.mean:+.1f}", f"{found.low:+.1f} to {found.high:+.1f}", SIGNS[found.verdict])
+    sign, note = ("", f"{larger:,} {OVER}") if larger else (SIGNS[found.verdict], "")
+    return Cell(f"{found.mean:+.1f}", f"{found.low:+.1f} to {found.high:+.1f}", sign, note)
 
 
 def number(value: float | None) -> Cell:
@@ -177,15 +140,29 @@ def number(value: float | None) -> Cell:
     return NOTHING if value is None else Cell(f"{value:,.1f}" if value < 10 else f"{value:,.0f}")
 
 
-def _of(own: Mapping[Key, T], cell: Callable[[T], Cell]) -> Callable[[Key], Cell]:
+def _quality(table: Table, key: Key) -> Cell:
+    found, larger = percent(table.quality.get(key), table.records), table.over.get(key, 0)
+    if found == NOTHING or not larger:
+        return found
+    return found._replace(note=", ".join(filter(None, (found.note, f"{larger:,} {OVER}"))))
+
+
+def _lead(table: Table, key: Key) -> Cell:
+    return lead(table.leads.get(key), table.larger(key))
+
+
+def each_of(own: Mapping[Key, T], cell: Callable[[T], Cell]) -> Callable[[Key], Cell]:
+    """The cell of a system at a rate, where it has any."""
     return lambda key: cell(own[key]) if key in own else NOTHING
 
 
-def _by_rate(title: str, summary: Summary, systems: Iterable[str], cell: Callable[[Key], Cell]) -> Grid:
+def by_rate(title: str, summary: Summary, systems: Iterable[str], cell: Callable[[Key], Cell]) -> Grid:
+    """A row a system, a column a rate; systems with nothing to show are left out."""
     rows = tuple((s, tuple(cell((s, r)) for r in summary.rates)) for s in systems)
     kept = tuple(row for row in rows if any(found != NOTHING for found in row[1]))
-    return Grid(title, _columns("system", summary), kept)
+    return Grid(title, columns("system", summary), kept)
 
 
-def _columns(first: str, summary: Summary) -> tuple[str, ...]:
+def columns(first: str, summary: Summary) -> tuple[str, ...]:
+    """The first, then one a rate."""
     return (first, *(f"{rate}x" for rate in summary.rates))

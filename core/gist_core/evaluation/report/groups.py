@@ -30,7 +30,7 @@ METRICS = {
     "all_evidence": "all evidence kept",
     "own": "each set's own measure",
 }
-OWN_METRIC = "own"
+EVIDENCE, OWN_METRIC = "evidence", "own"
 _FIXED = {"qmsum_train": "evidence", "qmsum_val": "evidence", "hotpotqa_train100": "all_evidence"}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from gist_core.evaluation.report.grids import Cell, Grid
-from gist_core.evaluation.report.sections import CURVES, Section, sections
+from gist_core.evaluation.report.sections import Section, sections
 from gist_core.evaluation.report.summary import Summary
 
 
@@ -17,10 +17,9 @@ def to_markdown(summary: Summary, about: Mapping[str, str]) -> str:
 
 
 def _section(section: Section) -> str:
-    if section.key == CURVES:
-        return ""
     folded = [grid for fold in section.folds for grid in fold.grids]
-    return "\n\n".join([f"## {section.title}", *section.words, *map(_grid, (*section.grids, *folded))])
+    inner = [*section.words, *map(_grid, (*section.grids, *folded))]
+    return "\n\n".join([f"## {section.title}", *inner]) if inner else ""  # there was nothing but charts
 
 
 def _grid(grid: Grid) -> str:

@@ -20,6 +20,7 @@ from gist_core.highlight import escape, page
 
 TITLE = "Measurement"
 _EXAMPLES = "examples"
+_NARROW = 5  # columns that fit beside another table
 _LONG = 24  # characters of a cell that may be broken into lines
 
 
@@ -49,7 +50,7 @@ def _about(about: Mapping[str, str]) -> str:
 
 
 def _section(section: Section, summary: Summary) -> str:
-    words = [f'<p class="gist-words">{escape(text)}</p>' for text in section.words]
+    words = [f'<p class="gist-words">{escape(text)}</p>' for text in (*section.words, *section.charted)]
     folds = [
         f"<details><summary>{escape(fold.title)}</summary>{_tables(fold.grids)}</details>" for fold in section.folds
     ]
@@ -83,7 +84,8 @@ def _table(grid: Grid) -> str:
         for name, cells in grid.rows
     )
     table = f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
-    return f'<div class="gist-wide"><h3>{escape(grid.title)}</h3>{table}</div>'
+    whole = " gist-whole" if len(grid.columns) > _NARROW else ""
+    return f'<div class="gist-wide{whole}"><h3>{escape(grid.title)}</h3>{table}</div>'
 
 
 def _ours(name: str) -> str:

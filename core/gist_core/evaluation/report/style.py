@@ -16,6 +16,7 @@ nav a { color: inherit; padding: .2rem 0; }
 .gist-note { margin: .4rem 0; font-size: .85rem; opacity: .75; }
 .gist-tables { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 27rem), 1fr)); gap: 0 1.5rem; }
 .gist-wide { overflow-x: auto; margin: 0 0 1.25rem; }
+.gist-whole { grid-column: 1 / -1; }
 .gist-wide h3 { position: sticky; left: 0; margin: .3rem 0; font-size: .92rem; }
 table { border-collapse: collapse; font-size: .9rem; line-height: 1.3; font-variant-numeric: tabular-nums; }
 th, td { padding: .3rem .55rem; text-align: right; vertical-align: top; white-space: nowrap;

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -25,6 +25,7 @@ class Table:
         quality: The measure, by system and rate.
         share: Tokens kept of those that came in, mean over records, by system and rate.
         leads: Ours less the other system on the records both have, by the other system and rate.
+        over: Outputs larger than their budget, by system and rate, where there are any.
     """
 
     name: str
@@ -34,16 +35,29 @@ class Table:
     quality: dict[Key, Estimate]
     share: dict[Key, float]
     leads: dict[Key, Estimate]
+    over: dict[Key, int]
+
+    def larger(self, key: Key) -> int:
+        """Outputs of ours and of the other system that are larger than their budget."""
+        return self.over.get(key, 0) + self.over.get((OURS, key[1]), 0)
+
+    def at_equal_size(self, key: Key) -> bool:
+        """Whether both kept to the budget, so that the lead says which of them is better."""
+        return not self.larger(key)
 
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """A set on which ours is behind another system on average; ``proven`` where the whole interval lies below zero."""
+    """A set on which ours is behind another system on average; ``proven`` where the whole interval lies below zero.
+
+    Of ``larger`` outputs of the two the size exceeded the budget: with any, it is no loss.
+    """
 
     name: str
     system: str
     rate: int
     lead: Estimate
+    larger: int = 0
 
     @property
     def proven(self) -> bool:
@@ -55,6 +69,7 @@ def table(name: str, sets: Sequence[str], rows: Rows, metrics: Mapping[str, str]
     """The figures of ``sets`` pooled; every record counts once, by its own set's measure."""
     values: dict[Key, dict[str, float]] = defaultdict(dict)
     shares: dict[Key, list[float]] = defaultdict(list)
+    over = Counter((row["system"], row["rate"]) for row in rows if row["set"] in sets and row.get("over"))
     for row in rows:
         found = row.get(metrics.get(row["set"], "")) if row["set"] in sets else None
         if found is None:
@@ -72,12 +87,25 @@ def table(name: str, sets: Sequence[str], rows: Rows, metrics: Mapping[str, str]
         {key: found for key, own in values.items() if (found := estimate(own))},
         {key: sum(own) / len(own) for key, own in shares.items()},
         {key: lead for key, lead in leads.items() if lead},
+        dict(over),
     )
 
 
 def losses(tables: Sequence[Table]) -> list[Loss]:
-    """Where ours is behind on average: the proven ones first, the largest first."""
+    """Where ours is behind on average at equal size: the proven ones first, the largest first."""
+    return _behind(tables, at_equal_size=True)
+
+
+def behind_larger(tables: Sequence[Table]) -> list[Loss]:
+    """Where ours is behind on average a system at a rate at which one of the two exceeded its budget."""
+    return _behind(tables, at_equal_size=False)
+
+
+def _behind(tables: Sequence[Table], *, at_equal_size: bool) -> list[Loss]:
     found = [
-        Loss(t.name, system, rate, lead) for t in tables for (system, rate), lead in t.leads.items() if lead.mean < 0
+        Loss(t.name, *key, lead, t.larger(key))
+        for t in tables
+        for key, lead in t.leads.items()
+        if lead.mean < 0 and t.at_equal_size(key) is at_equal_size
     ]
     return sorted(found, key=lambda loss: (not loss.proven, loss.lead.mean))
