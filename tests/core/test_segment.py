@@ -177,6 +177,10 @@ def test_no_table(text: str) -> None:
     assert not {kind for kind, _ in units(text)} & {Kind.TABLE_HEADER, Kind.TABLE_ROW}
 
 
+def test_pairs_without_a_header() -> None:
+    assert [kind for kind, _ in units("12.5,33.1\n12.6,33.4\n12.7,33.9")] == [Kind.TABLE_HEADER, *[Kind.TABLE_ROW] * 2]
+
+
 def test_json_lines() -> None:
     rows = ['{"ticket": 1, "user": "Ann. Really"}', '{"ticket": 2, "user": "Bob"},', '{ "ticket": 3 }']
     text = "Tickets:\n" + "\n".join(rows) + "\nThat was all."
@@ -218,6 +222,8 @@ def test_table_of_html() -> None:
 
 
 def test_what_only_looks_like_html() -> None:
+    text = "The `<tr>` element is a row. It has cells, as `<td>` has none. See `</tr>` too."
+    assert [kind for kind, _ in units(text)] == [Kind.SENTENCE] * 3
     text = "If a<b and c>d, mail <p.moore@example.org> or see <https://example.org/p>. A `<p>` tag is a tag."
     assert [unit for _, unit in units(text)] == [text[: text.index(" A `")], "A `<p>` tag is a tag."]
 
@@ -250,6 +256,8 @@ def test_long_code_splits_at_blank_lines() -> None:
 
 def test_indented_code_but_not_indented_prose() -> None:
     assert units("Run:\n\n    x = f(1)\n    return x\n\nDone.")[1] == (Kind.CODE, "x = f(1)\n    return x")
+    code = "import os\n    # choose a device\n    return x"
+    assert units(f"Run:\n\n    {code}\n\nDone.")[1] == (Kind.CODE, code)
     assert {kind for kind, _ in units("    It was night.\n    Nobody came.")} == {Kind.SENTENCE}
 
 

@@ -35,7 +35,7 @@ def _closes(text: str, line: Line, mark: str) -> bool:
 def indented(text: str, rows: list[Line], at: int) -> tuple[list[Block], int] | None:
     """The indented lines from ``at`` on if half of the first look like code; prose may be indented too."""
     sample = [line for line in rows[at : at + _SAMPLE] if line.indent >= 4]
-    marked = sum(_LOOKS_LIKE_CODE.search(text, line.start, line.end) is not None for line in sample)
+    marked = sum(_LOOKS_LIKE_CODE.search(text[line.start : line.end]) is not None for line in sample)
     if 2 * marked < len(sample):
         return None
     stop = at + 1

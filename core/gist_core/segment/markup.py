@@ -24,7 +24,7 @@ OPENING = rf"(?<![`\"'])(?=<(?i:{_BLOCK})[\s/>])"
 
 _STARTS = re.compile(rf"</?(?i:{_BLOCK}|t[dh])[\s/>]")
 _BARE = re.compile(rf"(?:\s++|{TAG})*+")
-_HEADER_CELL, _CELL, _ROW = (re.compile(rf"<(?i:{name})\b") for name in ("th", "td", "tr"))
+_HEADER_CELL, _CELL, _ROW = (re.compile(rf"(?<![`\"'])<(?i:{name})[\s/>]") for name in ("th", "td", "tr"))
 _ROW_END = re.compile(r"</(?i:tr)\s{0,4}>")
 _TABLE = re.compile(r"<(?i:table)\b")
 
@@ -73,6 +73,7 @@ def _whole_rows(text: str, found: Sequence[Segment]) -> Iterator[Segment]:
 
 
 def _is_open(text: str, span: Span) -> bool:
-    """Whether a row begins in the span and does not end there."""
+    """Whether a row begins in the span and ends behind it, not far away."""
     begun = [found.end() for found in _ROW.finditer(text, *span)]
-    return bool(begun) and _ROW_END.search(text, begun[-1], span.end) is None
+    ends = _ROW_END.search(text, begun[-1], span.start + MAX_CHARACTERS) if begun else None
+    return ends is not None and ends.end() > span.end

@@ -11,6 +11,7 @@ from gist_core.segment.values import Block, Kind
 Found = tuple[list[Block], int]
 _DELIMITERS = ",;|"
 _LEAST_ROWS = 3  # header included, of values between delimiters
+_MARKS = ".!?:,;|"
 _QUOTED = re.compile(r'"(?:[^"]|"")*+"')
 _RECORD = re.compile(r'\{\s*+"(?:[^"\\]|\\.)*+"\s*+:')
 
@@ -74,19 +75,24 @@ def _is_record(text: str, line: Line) -> bool:
 def delimited_table(text: str, rows: list[Line], at: int) -> Found | None:
     """Three neighbouring lines or more with the same number of commas, semicolons or pipes and no blank behind any.
 
-    In prose there are blanks. Two columns could be anything with a comma: there the header may hold no digit, and no
-    line may end as a sentence or a clause does.
+    In prose there are blanks. Two columns could be anything with a comma: there no line may end as a sentence or a
+    clause does, and the first has no digit, or no blank.
     """
     if rows[at].tag is not None:
         return None
     for delimiter in _DELIMITERS:
         count = _delimiters(text, rows[at], delimiter)
-        if not count:
+        if not count or (count == 1 and not _may_head_pairs(text[rows[at].start : rows[at].end])):
             continue
-        stop = at + 1
-        while stop < len(rows) and not rows[stop].blank_before and _delimiters(text, rows[stop], delimiter) == count:
+        stop = at
+        while (
+            stop < len(rows)
+            and (stop == at or not rows[stop].blank_before)
+            and _delimiters(text, rows[stop], delimiter) == count
+            and (count > 1 or text[rows[stop].end - 1] not in _MARKS)
+        ):
             stop += 1
-        if stop - at >= _LEAST_ROWS and (count > 1 or _is_pairs(text, rows[at:stop])):
+        if stop - at >= _LEAST_ROWS:
             return _with_header(Span(rows[at].start, rows[at].end), rows, at + 1, stop)
     return None
 
@@ -99,9 +105,8 @@ def _delimiters(text: str, line: Line, delimiter: str) -> int:
     return 0 if f"{delimiter} " in bare else bare.count(delimiter)
 
 
-def _is_pairs(text: str, rows: list[Line]) -> bool:
-    named = not any(map(str.isdigit, text[rows[0].start : rows[0].end]))
-    return named and not any(text[line.end - 1] in ".!?:,;|" for line in rows)
+def _may_head_pairs(line: str) -> bool:
+    return " " not in line or not any(map(str.isdigit, line))
 
 
 def _with_header(header: Span, rows: list[Line], at: int, stop: int) -> Found:
