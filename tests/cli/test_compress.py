@@ -90,7 +90,13 @@ BAD_INPUT = {
     "ratio above one": (["{fox}", "-r", "7"], "7"),
     "missing file": (["{dir}/none.txt", "-n", "5"], "none.txt"),
     "a folder": (["{dir}", "-n", "5"], "Cannot read"),
-    "not UTF-8": (["{latin}", "-n", "5"], "latin.txt"),
+    "not UTF-8": (
+        ["{latin}", "-n", "5"],
+        "latin.txt' is not UTF-8: byte 0xe9 at offset 3. Convert it first, e.g. with iconv -f LATIN1",
+    ),
+    "a PDF": (["{dir}/a.pdf", "-n", "5"], "a.pdf' is a PDF. Extract its text first"),
+    "UTF-16": (["{dir}/wide.txt", "-n", "5"], "wide.txt' is UTF-16. Convert it first, e.g. with iconv -f UTF-16"),
+    "not text": (["{dir}/a.bin", "-n", "5"], "a.bin' is no text: it holds a NUL byte at offset 2. Extract"),
     "stdin twice": (["-", "-", "-n", "5"], "twice"),
     "no such folder for the page": (["{fox}", "-n", "5", "--html", "{dir}/none/out.html"], "out.html"),
     "page over an input": (["{fox}", "-n", "5", "--html", "{fox}"], "overwrite"),
@@ -101,6 +107,9 @@ BAD_INPUT = {
 @pytest.mark.parametrize("case", BAD_INPUT)
 def test_bad_input_is_one_clear_line(gist, fox, tmp_path, case):
     (tmp_path / "latin.txt").write_bytes("caf\xe9".encode("latin-1"))
+    (tmp_path / "a.pdf").write_bytes(b"%PDF-1.7 text")
+    (tmp_path / "wide.txt").write_bytes("caf\xe9".encode("utf-16"))
+    (tmp_path / "a.bin").write_bytes(b"PK\0\xff\xfe")
     args, named = BAD_INPUT[case]
     names = {"fox": fox, "dir": tmp_path, "latin": tmp_path / "latin.txt"}
     result = gist("compress", *(arg.format(**names) for arg in args), stdin="x")
@@ -141,6 +150,20 @@ def test_failed_run_leaves_the_page_alone(gist, fox, matcher, tmp_path):
     matcher.error = RuntimeError("boom")
     gist("compress", fox, "-n", 5, "--html", page)
     assert page.read_text(encoding="utf-8") == "older"
+
+
+@pytest.mark.parametrize(("option", "value"), [("-r", "25%"), ("-n", "5k"), ("-n", "2.5"), ("--threshold", "low")])
+def test_a_size_that_is_no_number_is_named(gist, fox, option, value):
+    result = gist("compress", fox, option, value)
+    assert result.exit_code == 2
+    assert f"{value!r} is no " in " ".join(result.stderr.split())
+
+
+def test_a_very_small_share_is_not_shown_as_nothing(gist, tmp_path):
+    path = tmp_path / "long.txt"
+    path.write_text("A fox can swim." + " The sky is blue." * 5_000)
+    shown = gist("compress", path, "-q", "fox", "-n", 50).stderr
+    assert re.fullmatch(r"25,\d+ -> 5 tokens \(0\.02 %\), [\d,]+ ms\n", shown), shown
 
 
 @pytest.mark.parametrize("args", [["--nope"], ["compress", "--scope", "some", "-n", "5"], ["unknown"]])

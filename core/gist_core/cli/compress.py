@@ -40,15 +40,36 @@ class _Outcome:
     query: str | None
 
 
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no number. Write a quarter as 0.25.") from None
+
+
+def _whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no whole number.") from None
+
+
 def compress(
     files: Annotated[
         list[str] | None, typer.Argument(help="Text files in UTF-8; '-' or none at all: standard input.")
     ] = None,
     *,
     query: Annotated[str | None, typer.Option("--query", "-q", help="The question to compress around.")] = None,
-    tokens: Annotated[int | None, typer.Option("--tokens", "-n", help="At most this many tokens in all.")] = None,
-    ratio: Annotated[float | None, typer.Option("--ratio", "-r", help="At most this share of the tokens, 0-1.")] = None,
-    threshold: Annotated[float | None, typer.Option(help="Only what scores above this.")] = None,
+    tokens: Annotated[
+        int | None, typer.Option("--tokens", "-n", parser=_whole, metavar="N", help="At most this many tokens in all.")
+    ] = None,
+    ratio: Annotated[
+        float | None,
+        typer.Option("--ratio", "-r", parser=_number, metavar="R", help="At most this share of the tokens, 0-1."),
+    ] = None,
+    threshold: Annotated[
+        float | None, typer.Option(parser=_number, metavar="T", help="Only what scores above this.")
+    ] = None,
     scope: Annotated[Scope, typer.Option(help="One budget for all files, or one for each.")] = Scope.TOTAL,
     tokenizer: Annotated[str, typer.Option(help="What counts: a tiktoken encoding or a model name.")] = "o200k_base",
     keep: Annotated[
@@ -94,8 +115,14 @@ def _show(outcome: _Outcome, html: Path | None, *, as_json: bool) -> None:
     if html is not None:
         sources = [passage.text for passage in outcome.passages]
         write_file(html, to_page(outcome.results, sources, query=outcome.query, account=outcome.account))
-    say(str(outcome.account))
+    say(_told(outcome.account))
     write_out(json.dumps(_as_json(outcome), ensure_ascii=False, indent=2) if as_json else outcome.text)
+
+
+def _told(account: Account) -> str:
+    """The account, where less than a tenth of a percent is left with the digits that show it."""
+    share = 100 * account.tokens_out / account.tokens_in if account.tokens_in else 100.0
+    return str(account) if share >= 0.1 or not share else str(account).replace("(0.0 %", f"({share:.2g} %")
 
 
 def _as_json(outcome: _Outcome) -> dict[str, Any]:

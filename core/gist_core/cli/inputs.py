@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,7 +19,7 @@ def read_passages(names: Sequence[str]) -> list[Passage]:
     The id of a passage is the name as it was given. A byte order mark is not part of the text.
 
     Raises:
-        InvalidInputError: a file that cannot be read or is not UTF-8, standard input named twice or not given.
+        InvalidInputError: a file that cannot be read or is no text in UTF-8, standard input named twice or not given.
     """
     chosen = list(names) or [STDIN]
     if chosen.count(STDIN) > 1:
@@ -54,14 +55,26 @@ def check_page(page: Path | None, files: Sequence[str]) -> None:
 
 def _read(name: str) -> str:
     data = _bytes_of(name)
+    where = "standard input" if name == STDIN else repr(name)
+    if data.startswith(b"%PDF"):
+        raise InvalidInputError(f"{where} is a PDF.", hint="Extract its text first, e.g. with pdftotext.")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        where = "standard input" if name == STDIN else repr(name)
-        raise InvalidInputError(
-            f"{where} is not UTF-8: byte 0x{data[error.start]:02x} at offset {error.start}.",
-            hint="Convert it first, e.g. with iconv -f LATIN1 -t UTF-8.",
-        ) from None
+        what, hint = _not_utf8(data, error.start)
+        raise InvalidInputError(f"{where} {what}.", hint=hint) from None
+
+
+def _not_utf8(data: bytes, at: int) -> tuple[str, str]:
+    """What bytes that are not UTF-8 from ``at`` on are, and how to mend it."""
+    if data.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
+        return "is UTF-16", "Convert it first, e.g. with iconv -f UTF-16 -t UTF-8."
+    if b"\0" in data:
+        return f"is no text: it holds a NUL byte at offset {data.index(0)}", "Extract its text first."
+    return (
+        f"is not UTF-8: byte 0x{data[at]:02x} at offset {at}",
+        "Convert it first, e.g. with iconv -f LATIN1 -t UTF-8.",
+    )
 
 
 def _bytes_of(name: str) -> bytes:
