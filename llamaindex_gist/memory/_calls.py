@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -16,11 +17,20 @@ _ARGUMENTS = ("arguments", "tool_kwargs", "input", "args")
 
 
 def calls_of(message: ChatMessage) -> tuple[ToolCall, ...]:
-    """All calls a message makes, each once: its blocks, ``additional_kwargs["tool_calls"]`` and ``"function_call"``."""
-    found: dict[str, ToolCall] = {}
-    for call in _calls(message):
-        found.setdefault(call.id, call)
-    return tuple(found.values())
+    """All calls a message makes: its blocks, ``additional_kwargs["tool_calls"]`` and ``"function_call"``.
+
+    A call that stands in several of these is one; calls of one id in the same of them are several: some providers give
+    the tool's name for an id.
+    """
+    found: list[ToolCall] = []
+    for source in (_blocks, _tool_calls, _function_call):
+        told = Counter(call.id for call in found)
+        for call in source(message):
+            if told[call.id]:
+                told[call.id] -= 1
+            else:
+                found.append(call)
+    return tuple(found)
 
 
 def block_of(call: ToolCall) -> ToolCallBlock:
@@ -38,13 +48,18 @@ def function_id(name: object) -> str:
     return f"function-{name}"
 
 
-def _calls(message: ChatMessage) -> Iterator[ToolCall]:
+def _blocks(message: ChatMessage) -> Iterator[ToolCall]:
     for block in message.blocks:
         if isinstance(block, ToolCallBlock):
             yield ToolCall(block.tool_call_id or block.tool_name, block.tool_name, _text(block.tool_kwargs))
+
+
+def _tool_calls(message: ChatMessage) -> Iterator[ToolCall]:
     calls = message.additional_kwargs.get("tool_calls")
-    for call in calls if isinstance(calls, list | tuple) else ():
-        yield _call(call)
+    return map(_call, calls if isinstance(calls, list | tuple) else ())
+
+
+def _function_call(message: ChatMessage) -> Iterator[ToolCall]:
     function = message.additional_kwargs.get("function_call")
     if function:
         name = _first(function, _NAMES)

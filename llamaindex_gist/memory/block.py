@@ -16,7 +16,7 @@ from pydantic import Field, PrivateAttr
 from gist_core.budget import Budget
 from gist_core.compressor import TextCompressor
 from gist_core.errors import GistError, InvalidInputError
-from gist_core.fallback import GistWarning
+from gist_core.fallback import WRONG_SETTINGS, GistWarning
 from gist_core.memory.compaction import Compaction
 from gist_core.memory.compactor import ConversationCompactor
 from gist_core.memory.conversations import Conversations
@@ -25,6 +25,7 @@ from gist_core.memory.policy import MemoryPolicy
 from gist_core.memory.recall import Recall
 from gist_core.memory.turns import Turn
 from gist_core.settings import MemorySettings
+from llamaindex_gist._fields import Whole
 from llamaindex_gist.memory._messages import copy_message, stand_in, to_messages, to_turns
 from llamaindex_gist.memory._settings import SharedSettings, append, dispatcher
 from llamaindex_gist.memory._squeeze import squeeze
@@ -60,8 +61,10 @@ class GistMemoryBlock(SharedSettings, BaseMemoryBlock[list[ChatMessage]]):
 
     name: str = Field("gist", description="The block's name in Memory.")
     priority: int = Field(1, description="Memory squeezes blocks of low priority first; 0 for never.")
-    tokens: int = Field(8_000, description="Most tokens of the content.")
-    recall_tokens: int = Field(0, description="So many of them for what is recalled for the last question; 0 for none.")
+    tokens: Whole = Field(8_000, description="Most tokens of the content.")
+    recall_tokens: Whole = Field(
+        0, description="So many of them for what is recalled for the last question; 0 for none."
+    )
 
     _conversations: Conversations = PrivateAttr()
     _policy: MemoryPolicy = PrivateAttr()
@@ -146,7 +149,7 @@ class GistMemoryBlock(SharedSettings, BaseMemoryBlock[list[ChatMessage]]):
         return self._conversations.of(session).recall(question, budget)
 
     def _answer(self, error: GistError, outcome: str) -> None:
-        if self.on_error == "raise":
+        if self.on_error == "raise" or isinstance(error, WRONG_SETTINGS):
             raise error
         warnings.warn(f"The content of the memory block {self.name!r} is {outcome}: {error}", GistWarning, stacklevel=2)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 from uuid import uuid4
 
 from llama_index.core.base.llms.types import ChatMessage
+from llama_index.core.llms.llm import LLM
 from llama_index.core.memory.types import BaseMemory
 from pydantic import Field, PrivateAttr, SerializationInfo, SerializerFunctionWrapHandler, model_serializer
 
@@ -18,6 +19,7 @@ from gist_core.memory.compactor import ConversationCompactor
 from gist_core.memory.recall import Recall
 from gist_core.memory.turns import Turn
 from gist_core.settings import MemoryOptions, MemorySettings
+from llamaindex_gist._fields import Whole
 from llamaindex_gist.memory._live import HANDLE_KEY, Live
 from llamaindex_gist.memory._messages import to_messages, to_turns, turn_to_message
 from llamaindex_gist.memory._settings import SharedSettings, append, dispatcher
@@ -50,9 +52,9 @@ class GistMemory(SharedSettings, BaseMemory):
     """
 
     session_id: str = Field(default_factory=lambda: str(uuid4()), description="The conversation's name in the archive.")
-    high_water: int = Field(8_000, description="Tokens above which the conversation is compacted.")
-    low_water: int | None = Field(None, description="Tokens it is compacted to; half of high_water if not given.")
-    keep_last: int = Field(6, description="So many messages at the end stay word for word.")
+    high_water: Whole = Field(8_000, description="Tokens above which the conversation is compacted.")
+    low_water: Whole | None = Field(None, description="Tokens it is compacted to; half of high_water if not given.")
+    keep_last: Whole = Field(6, description="So many messages at the end stay word for word.")
 
     _live: Live = PrivateAttr()
 
@@ -91,18 +93,26 @@ class GistMemory(SharedSettings, BaseMemory):
         chat_history: Sequence[ChatMessage] | None = None,
         session_id: str | None = None,
         archive: Archive | None = None,
+        *,
+        llm: LLM | None = None,
+        token_limit: int | None = None,
         **settings: Unpack[MemoryOptions],
     ) -> GistMemory:
-        """A memory.
+        """A memory. Chat engines call this too: ``SimpleChatEngine.from_defaults(memory_cls=GistMemory)``.
 
         Args:
             chat_history: Its messages, as ``set`` takes them.
             session_id: The conversation's name in the archive; a new one if not given.
             archive: Where originals are kept: ``SqlArchive("chats.db")`` outlives the process.
+            llm: Part of LlamaIndex's interface; not used.
+            token_limit: What other memories call ``high_water``, which goes before it.
             **settings: The fields of ``gist_core.settings.MemorySettings``: ``model="default"``,
                 ``high_water=8000``, ``low_water=None``, ``keep_last=6``, ``tokenizer="o200k_base"``, ``keep=()``,
                 ``device="auto"``, ``on_error="original"``.
         """
+        del llm
+        if token_limit is not None:
+            settings.setdefault("high_water", token_limit)
         memory = cls(archive=archive, **({"session_id": session_id} if session_id else {}), **settings)
         if chat_history is not None:
             memory.set(list(chat_history))

@@ -15,7 +15,9 @@ import pytest
 from llama_index.core.base.llms.types import ChatMessage, ImageBlock, TextBlock, ToolCallBlock
 from llama_index.core.instrumentation import get_dispatcher
 from llama_index.core.instrumentation.event_handlers import BaseEventHandler
+from llama_index.core.llms import MockLLM
 
+from gist_core import load_compressor
 from gist_core.errors import CompressionError, DeviceError, GistError, InvalidInputError, TokenizerError
 from gist_core.fallback import GistWarning
 from gist_core.memory import MemoryArchive
@@ -168,7 +170,7 @@ def test_recall_finds_what_the_view_shows_no_more():
     assert "K-7319" in found.text
     assert found.tokens <= 60
     (turn,) = {piece.turn for piece in found.pieces if "K-7319" in piece.text}
-    assert FACT in memory.get_all()[int(turn.removeprefix("turn-"))].content
+    assert FACT in memory.get_all()[int(turn.split("-")[1])].content
 
 
 @needs_default
@@ -276,7 +278,9 @@ def test_events_carry_the_numbers():
         ({"model": ""}, GistError),
         ({"keep": ["("]}, pydantic.ValidationError),
         ({"archive": {}}, pydantic.ValidationError),
-        ({"token_limit": 3}, pydantic.ValidationError),
+        ({"limit": 3}, pydantic.ValidationError),
+        ({"high_water": True}, pydantic.ValidationError),
+        ({"model": "default", "device": "cuda:99"}, DeviceError),
         ({"on_error": "ignore"}, pydantic.ValidationError),
     ],
 )
@@ -288,6 +292,20 @@ def test_bad_settings_fail_at_construction(wrong, error):
 def test_settings_do_not_change():
     with pytest.raises(pydantic.ValidationError, match="frozen"):
         memory_of().high_water = 7
+
+
+def test_what_chat_engines_pass_is_taken():
+    assert GistMemory.from_defaults(chat_history=[], llm=MockLLM(), token_limit=500, model=MODEL).high_water == 500
+    assert GistMemory.from_defaults(token_limit=500, high_water=400, model=MODEL).high_water == 400
+    assert GistMemory.from_defaults(llm=MockLLM(), model=MODEL).high_water == 8_000
+
+
+def test_a_model_that_loads_by_a_name_is_saved_by_it():
+    memory = memory_of(model=load_compressor(), chat_history=chat(3))
+    for data in dumps_of(memory):
+        data.pop("handle")
+        again = GistMemory.from_dict(data)
+        assert (again.model, again.get_all()) == ("default", chat(3))
 
 
 def test_a_failure_leaves_the_messages_as_they_were():
@@ -308,7 +326,7 @@ def test_dict_json_and_pickle_take_the_conversation_along():
     memory = memory_of(chat_history=[user("lone \ud800"), *chat(40)], keep=["K-\\d+"], session_id="s-1")
     assert "K-7319" in str(contents(memory.get()))
     for data in dumps_of(memory):
-        assert (data["class_name"], data["model"], "archive" in data) == ("GistMemory", "lexical-1", False)
+        assert (data["class_name"], data["model"], "archive" in data) == ("GistMemory", None, False)
         again = GistMemory.from_dict(data, model=MODEL)
         check_same(again, memory)
         again.put(user("Hello"))
@@ -334,8 +352,10 @@ def test_a_dump_leads_to_the_memory_while_it_lives():
     assert len(memory.get_all()) == len(chat(40)) + len(dumps)
     del memory, again
     gc.collect()
-    with pytest.raises(GistError, match="tokenizer is None"):
+    with pytest.raises(GistError, match="model is None"):
         GistMemory.from_dict(data)
+    with pytest.raises(GistError, match="None"):
+        GistMemory.from_dict(data, model=MODEL)
     again = GistMemory.from_dict(data, model=MODEL, tokenizer=count_words)
     assert again.get_all() == chat(40)
 

@@ -198,6 +198,16 @@ def test_simple_chat_engine(way):
     assert memory.get_all() == []
 
 
+def test_a_chat_engine_makes_its_own_memory():
+    llm = ScriptedLLM(echo, limit=460)
+    history = [ChatMessage("Hello."), ChatMessage(role="assistant", content="Hello.")]
+    engine = SimpleChatEngine.from_defaults(llm=llm, memory_cls=GistMemory, chat_history=history)
+    assert engine.chat("How are you?").response.startswith("You said: How")
+    assert isinstance(engine._memory, GistMemory)
+    assert engine._memory.high_water == llm.metadata.context_window - 256
+    assert len(engine.chat_history) == 4
+
+
 class Words(BaseEmbedding):
     def _get_text_embedding(self, text):
         return embed(text)

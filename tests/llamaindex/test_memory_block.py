@@ -293,6 +293,8 @@ def test_in_a_memory_nothing_goes_to_the_system_and_the_limit_holds(insert_metho
         ({"tokens": 0}, InvalidInputError),
         ({"recall_tokens": 300}, InvalidInputError),
         ({"recall_tokens": -1}, InvalidInputError),
+        ({"tokens": True}, pydantic.ValidationError),
+        ({"model": "default", "device": "cuda:99"}, GistError),
         ({"tokenizer": "no-such"}, GistError),
         ({"high_water": 3}, pydantic.ValidationError),
     ],
