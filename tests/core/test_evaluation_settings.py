@@ -36,8 +36,9 @@ class Mute(Echo):
 
 def _record(number: int) -> dict:
     text = f"The weather was fine. Captain Nemo was born in {number}. He liked the sea and his ship."
-    document = {"id": "d", "title": f"t{number}", "text": text}
-    return {"id": str(number), "query": "When was Nemo born?", "documents": [document], "answers": [str(number)]}
+    document = {"id": "d", "title": f"t{number}", "text": text, "role": "user"}
+    question = {"id": str(number), "query": "When was Nemo born?", "answers": [str(number)]}
+    return {**question, "documents": [document], "evidence": []}
 
 
 @pytest.fixture
@@ -218,10 +219,21 @@ def test_settings_name_each_file_and_side(data, tmp_path, tiny):
     from gist_core.loading import load_compressor
 
     tasks, _ = chosen_tasks(data, ["facts"], "validation", None)
-    assert len(tasks) == sum(
-        split_of({**_record(n), "evidence": []}) == "validation" for n in range(1800, 1800 + COUNT)
-    )
+    assert len(tasks) == sum(split_of(_record(n)) == "validation" for n in range(1800, 1800 + COUNT))
     found = settings_of(tasks, {OURS: load_compressor(str(tiny))}, str(tiny), lm="owner/name")
     assert found.sides == {"facts": "validation"}
     assert found.models == {"lm": "owner/name"}
     assert found.data["facts"].startswith("facts.jsonl (")
+
+
+def test_chat_memory_goes_on_with_the_same_model_only(data, tmp_path, tiny, other):
+    def run(model: object, *more: str) -> Result:
+        command = ["evaluate-memory", "--data", data, "--out", tmp_path / "out", "--model", model, "--alone", *more]
+        return CliRunner().invoke(app, list(map(str, command)))
+
+    first = run(tiny, "--set", "facts", "--limit", "1")
+    assert first.exit_code == 0, first.output
+    assert run(tiny, "--set", "facts", "--set", "more", "--limit", "2").exit_code == 0
+    result = run(other, "--set", "facts")
+    assert result.exit_code == 2
+    assert "are of another model: 'tiny@1 (" in result.output

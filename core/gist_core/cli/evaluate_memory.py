@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from gist_core.cli.console import clear_errors
+from gist_core.errors import InvalidInputError
 
 
 @clear_errors()
@@ -25,7 +26,16 @@ def evaluate_memory(
     """Measure what chat memory keeps of conversations at 4x, 10x and 20x, without and with recall; print the report."""
     from gist_core.evaluation.memory import measure_memory, systems
     from gist_core.evaluation.memory_sets import SETS, chosen_samples
+    from gist_core.evaluation.quality import OURS, Tasks
+    from gist_core.evaluation.settings import claim, settings_of
+    from gist_core.evaluation.tasks import sets_of
     from gist_core.loading import load_compressor
 
-    free, asked = systems(load_compressor(model), alone=alone)
-    typer.echo(measure_memory(data, out, free, asked, chosen_samples(sets or SETS, limit)))
+    compressor = load_compressor(model)
+    free, asked = systems(compressor, alone=alone)
+    chosen, found = chosen_samples(sets or SETS, limit), sets_of(data)
+    if absent := [name for name in chosen if name not in found]:
+        raise InvalidInputError(f"There is no set {absent[0]!r} in {str(data)!r}.", hint=f"It has: {', '.join(found)}.")
+    tasks = Tasks({name: found[name] for name in chosen}, {}, {name: sample.split for name, sample in chosen.items()})
+    claim(out, settings_of(tasks, {OURS: compressor}, model))
+    typer.echo(measure_memory(data, out, free, asked, chosen))
