@@ -27,7 +27,7 @@ from gist_core.memory import (
 )
 from gist_core.memory.counting import TurnCounter
 from gist_core.memory.gist import quote
-from gist_core.memory.turns import with_id
+from gist_core.memory.names import named
 from gist_core.passage import render
 from tests.helpers.conversations import QuickCompressor, conversations
 from tests.helpers.lexical import FAIL
@@ -95,7 +95,7 @@ def check_view(given: list[Turn], found: Compaction, policy: MemoryPolicy) -> No
 
 
 def check_gists(given: list[Turn], found: Compaction) -> None:
-    by_id = {with_id(t, i).id: t for i, t in enumerate(given)}
+    by_id = {named_.id: t for t, named_ in zip(given, named(given), strict=True)}
     for gist in found.gists:
         assert gist.text.startswith("[Quotes from")
         assert [p.turn for p in gist.pieces] == sorted((p.turn for p in gist.pieces), key=gist.turns.index)
@@ -129,7 +129,7 @@ def test_ten_thousand_conversations_keep_every_rule(turns, policy):
     assert memory.compact(list(found.turns)).turns == found.turns
     assert compactor(policy).compact(list(found.turns)).turns == found.turns
     archived = memory.archive.turns("default")
-    assert archived == [with_id(turn, i) for i, turn in enumerate(turns)]
+    assert archived == named(turns)
 
 
 @SOME
@@ -149,7 +149,7 @@ def test_turn_by_turn_every_view_keeps_the_rules(turns, policy):
         last = range(max(0, count - policy.keep_last), count)
         stay = {i for i in range(count) if i in last or turns[i].role == "system" or turns[i].pinned}
         assert {i for i in stay if turns[i].role != "tool"} <= set(found.origin)  # check_pairs sees to the results
-    assert memory.archive.turns("default") == [with_id(turn, i) for i, turn in enumerate(turns)]
+    assert memory.archive.turns("default") == named(turns)
 
 
 @SOME

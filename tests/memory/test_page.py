@@ -8,6 +8,7 @@ import pytest
 from gist_core.memory import Compaction, ConversationCompactor, Gist, MemoryPolicy, MemoryUsage, Piece, ToolCall, Turn
 from gist_core.memory.counting import TurnCounter
 from gist_core.memory.page import account, to_page
+from gist_core.memory.turns import with_id
 from gist_core.passage import Span
 from tests.helpers.conversations import QuickCompressor
 
@@ -16,7 +17,7 @@ VOID = {"meta", "input", "link", "img", "br"}
 
 CALL = ToolCall("call_1", "look_up", '{"order": "TW-48213", "detail": "everything there is to know about it"}')
 OTHER = ToolCall("call_2", "track", '{"n": 1}')
-TURNS = [
+_SAID = [
     Turn("system", "Be kind."),
     Turn("user", "I am <Ines>. It rains. My order is TW-48213.", id="m1", name="Ines"),
     Turn("assistant", "I will look.", tool_calls=(CALL, OTHER)),
@@ -27,6 +28,7 @@ TURNS = [
     Turn("assistant", "Nice picture."),
     Turn("assistant", '{"still": "verbatim"}'),
 ]
+TURNS = [with_id(turn, at) for at, turn in enumerate(_SAID)]
 FIRST = Gist(
     id="gist-1",
     turns=("m1", "turn-2", "turn-3", "turn-4"),
@@ -128,8 +130,8 @@ def test_a_shortened_result_stands_above_the_one_it_came_from():
 
 
 def test_a_result_that_was_short_enough_is_shown_once():
-    turns = [Turn("user", "a"), Turn("tool", '{"n": 1}', tool_call_id="call_1")]
-    gist = Gist("g", ("turn-0", "turn-1"), (), (Piece("turn-1", "tool returned", '{"n": 1}', None, ()),), "text", 20)
+    turns = [Turn("user", "a", id="m0"), Turn("tool", '{"n": 1}', id="m1", tool_call_id="call_1")]
+    gist = Gist("g", ("m0", "m1"), (), (Piece("m1", "tool returned", '{"n": 1}', None, ()),), "text", 20)
     view = Compaction((Turn("user", "text", gist=gist),), (None,), MemoryUsage(20, 5, 0, 0, 0.0))
     one = shown(turns, view).articles[1]
     assert one["mark"] == ['{\n  "n": 1\n}']
@@ -209,10 +211,10 @@ def test_hostile_text_is_only_text(text):
     calls = (ToolCall(text, text, text), ToolCall("b", "f", '{"a": 1}'))
     turns = [
         Turn("user", text, id=text, name=text, opaque=(text,)),
-        Turn("assistant", text, tool_calls=calls),
-        Turn("tool", text, name=text, tool_call_id=text),
+        Turn("assistant", text, id="m1", tool_calls=calls),
+        Turn("tool", text, id="m2", name=text, tool_call_id=text),
     ]
-    gist = Gist(text, ("turn-1", "turn-2"), (), (Piece("turn-1", text, text, (Span(0, len(text)),), ()),), text, 9)
+    gist = Gist(text, ("m1", "m2"), (), (Piece("m1", text, text, (Span(0, len(text)),), ()),), text, 9)
     view = Compaction((turns[0], Turn("user", text, gist=gist)), (0, None), MemoryUsage(9, 9, 0, 0, 0.0))
     page = to_page(turns, view, POLICY, title=text)
     read = Reader(page)

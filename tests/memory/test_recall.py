@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gist_core.budget import Budget
-from gist_core.memory import ConversationCompactor, MemoryPolicy, Turn
+from gist_core.memory import ConversationCompactor, MemoryPolicy, ToolCall, Turn
 from gist_core.memory.chunks import chunks
 from gist_core.passage import render
 from tests.helpers.conversations import QuickCompressor
@@ -66,8 +66,6 @@ def test_the_model_reads_no_more_than_the_candidates():
 
 
 def test_a_call_with_long_arguments_stays_whole_or_goes():
-    from gist_core.memory import ToolCall
-
     call = Turn("assistant", tool_calls=(ToolCall("c", "write", LOG),), id="call")
     memory = remembering(Turn("user", "Write it."), call, *REMARKS)
     assert "call" not in {p.turn for p in memory.recall("Which truck left the gate?", Budget(tokens=200)).pieces}

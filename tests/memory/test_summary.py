@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gist_core.memory import Turn
+from gist_core.memory.names import named
 from gist_core.memory.summary import Summarizer
 from gist_core.tokens import token_counter
 from tests.helpers.conversations import WORDS, QuickCompressor, conversations
@@ -39,12 +40,11 @@ def test_a_summary_of_a_summary_stands_for_all_and_quotes_once(first, then):
     assert again.content.count("[Quotes from") == 1
 
 
-def test_turns_without_an_id_are_named_by_their_place_in_the_conversation():
-    summarizer = Summarizer(120, QuickCompressor())
-    first = summarizer([Turn("user", "One."), Turn("user", "Two.")])
-    again = summarizer([first, Turn("user", "Three.")])
-    assert again.gist.turns == ("turn-0", "turn-1", "turn-2")
-    assert [piece.turn for piece in again.gist.pieces] == ["turn-0", "turn-1", "turn-2"]
+def test_a_summary_of_a_summary_names_turns_as_the_conversation_does():
+    summarizer, said = Summarizer(120, QuickCompressor()), [Turn("user", text) for text in ("One.", "Two.", "Three.")]
+    again = summarizer([summarizer(said[:2]), said[2]])
+    names = [turn.id for turn in named(said)]
+    assert list(again.gist.turns) == [piece.turn for piece in again.gist.pieces] == names
 
 
 def test_no_size_loses_all_for_a_token_too_many():

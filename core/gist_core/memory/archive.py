@@ -163,6 +163,18 @@ def check_addition(conversation: object, turns: Sequence[Turn], view: object) ->
         raise InvalidInputError(f"The view is of type {type(view).__name__}.", hint="Pass a str or None.")
 
 
+def check_archivable(turns: Sequence[Turn]) -> None:
+    """Checks that an archive can take these turns, gists among them, once they have names.
+
+    Raises:
+        InvalidInputError: One has an id that is no string, or cannot be written as JSON.
+    """
+    for index, turn in enumerate(turns):
+        if turn.id and not isinstance(turn.id, str):
+            raise InvalidInputError(f"turns[{index}] has the id {turn.id!r}.", hint="Pass a str, or none.")
+        turn_to_text(turn)
+
+
 def turns_of(conversation: str, ids: Sequence[str], found: dict[str, str]) -> list[Turn]:
     """The turns asked for, out of the texts found by id.
 

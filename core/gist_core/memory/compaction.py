@@ -17,7 +17,7 @@ class MemoryUsage:
         tokens_in: Tokens of the whole conversation, word for word.
         tokens_out: Tokens of the view.
         tokens_scored: Tokens of the text that the model read in this call.
-        prefix: So many turns at the beginning of the view are what they were before the call.
+        prefix: So many turns at the beginning of the view read as they did before the call.
         milliseconds: Wall time of the call.
     """
 
@@ -37,7 +37,8 @@ class Compaction:
         origin: For each turn of the view its index in the conversation, None for a gist. After ``compact(turns)``
             these are indices of the list given.
         usage: What it cost.
-        error: Why the turns are as they were, where the policy says ``on_error="original"``.
+        error: Why the view is larger than the policy says, where that says ``on_error="original"``: what failed, or
+            ``BudgetTooSmallError`` where what has to stay is above the mark alone.
     """
 
     turns: tuple[Turn, ...]

@@ -6,23 +6,24 @@ import asyncio
 import threading
 import time
 import warnings
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Sequence, Set
 
 from gist_core.budget import Budget
 from gist_core.compressor import TextCompressor
-from gist_core.errors import GistError
+from gist_core.errors import BudgetTooSmallError, GistError, InvalidInputError
 from gist_core.fallback import GistWarning
 from gist_core.loading import load_compressor
-from gist_core.memory.archive import Archive, MemoryArchive, check_conversation
+from gist_core.memory.archive import Archive, MemoryArchive, check_archivable, check_conversation
 from gist_core.memory.compaction import Compaction, MemoryUsage
 from gist_core.memory.counting import TurnCounter
-from gist_core.memory.gist import Gist
+from gist_core.memory.following import follow
+from gist_core.memory.names import Names, under
 from gist_core.memory.policy import MemoryPolicy
 from gist_core.memory.recall import Recall, Recaller
+from gist_core.memory.resuming import resume
 from gist_core.memory.scoring import PieceScorer
 from gist_core.memory.shrinking import Shrinker
-from gist_core.memory.state import Entry, dump_view, entered, follow, load_view, strays, unanswered
+from gist_core.memory.state import Entry, dump_view, entered, ids_of, names_after, strays, unanswered
 from gist_core.memory.turns import Turn, check_turns
 from gist_core.memory.writing import GistWriter
 
@@ -36,7 +37,9 @@ class ConversationCompactor:
     until they have to give way themselves. A call of a tool and its results are never parted. No language model is
     called; the compressor reads every turn once. Originals go into the archive as they arrive.
 
-    Safe to share between threads. With an archive that holds the conversation, it goes on from there.
+    Safe to share between threads. With an archive that holds the conversation, it goes on from there. One live writer
+    at a time: a second one on the same conversation, in this process or another, loses no turn, but neither sees what
+    the other adds until a new one is made, which has the turns of both.
 
     Args:
         policy: When to compact, to what size, what stays.
@@ -71,34 +74,39 @@ class ConversationCompactor:
         self._shrinker = Shrinker(self.policy, self._writer)
         self._recaller = Recaller(compressor)
         self._lock = threading.RLock()
-        self._entries: list[Entry] = []
-        self._turns = 0
-        self._open: set[str] = set()
-        self._unsaved: list[Turn] = []
-        self._last = ""
-        self._resume()
+        found = resume(self.archive, conversation)
+        self._names = Names(found.repeated)
+        self._entries = entered(found.items, self._counter, self._names)
+        self._turns = sum(e.turns for e in self._entries)
+        self._open, self._beside = set(found.open_calls), set(found.beside)
+        self._unsaved = [under(e.turn, e.id) for e in self._entries if e.gist is None and e.turn.id != e.id]
+        self._stale = bool(self._unsaved)  # whether the order of the archived turns does not tell the conversation
 
     def compact(self, turns: Sequence[Turn]) -> Compaction:
         """The view of a conversation given whole. Gists made of the same turns before are used again.
 
         Where the turns differ from those of the call before (an edit, another branch), the view is made anew from
-        there on. ``turns`` may hold gists of earlier views. Nothing given is changed.
+        there on; what the system says first may be another text each time. ``turns`` may hold gists of earlier views.
+        Nothing given is changed.
 
         Raises:
+            InvalidInputError: A turn cannot be archived; nothing is changed.
             BudgetTooSmallError: What has to stay is above the high-water mark (``on_error="raise"``).
-            GistError: An argument is unusable, or the model or the archive failed (``on_error="raise"``).
+            GistError: The model or the archive failed (``on_error="raise"``).
         """
         check_turns(turns)
         with self._lock:
             call = _Call(self)
-            kept, used = follow(self._entries, turns)
-            position = sum(e.turns for e in kept)
-            new = entered(turns[used:], self._counter, position, used)
-            branched = len(kept) < len(self._entries)
-            found = self._settle(kept, new, call, branched=branched)
-            if found.error is not None:
-                return replace(found, turns=tuple(turns), origin=tuple(range(len(turns))))
-            return found
+            common = follow(self._entries, turns)
+            check_archivable(common.new)
+            gone: set[str] = set()
+            names = self._names
+            if len(common.entries) < len(self._entries):
+                gone = set(ids_of(self._entries)).difference(ids_of(common.entries))
+                names = names_after(common.entries)
+            entries, new = common.entered(self._counter, names)
+            self._names = names
+            return self._settle(entries, new, call, gone)
 
     def append(self, *turns: Turn) -> Compaction:
         """The view after these turns are added to the conversation; ``origin`` counts its turns from the first.
@@ -106,12 +114,15 @@ class ConversationCompactor:
         Work is proportional to the turns given, but for a compaction, whose work is proportional to the view.
 
         Raises:
+            InvalidInputError: A turn cannot be archived; none was added.
             GistError: As ``compact``. The turns have been added all the same, where it was not the archive that failed.
         """
         check_turns(turns)
         with self._lock:
+            check_archivable(turns)
             call = _Call(self)
-            return self._settle(self._entries, entered(turns, self._counter, self._turns), call)
+            new = entered(turns, self._counter, self._names, self._turns)
+            return self._settle([*self._entries, *new], new, call)
 
     def view(self) -> Compaction:
         """The view as it stands; no work is done."""
@@ -131,8 +142,15 @@ class ConversationCompactor:
         """
         with self._lock:
             gists = [e.gist for e in self._entries if e.gist]
-        turns = self.archive.get(self.conversation, [id_ for gist in gists for id_ in gist.turns])
-        return self._recaller(turns, gists, query, budget)
+        return self._recaller(self._originals([id_ for gist in gists for id_ in gist.turns]), gists, query, budget)
+
+    def _originals(self, ids: Sequence[str]) -> list[Turn]:
+        """The archived turns of these ids; a gist given from elsewhere stands for turns that are not there."""
+        try:
+            return self.archive.get(self.conversation, ids)
+        except InvalidInputError:
+            there = {turn.id for turn in self.archive.turns(self.conversation)}
+            return self.archive.get(self.conversation, [id_ for id_ in ids if id_ in there])
 
     async def acompact(self, turns: Sequence[Turn]) -> Compaction:
         """As ``compact``, off the event loop."""
@@ -146,28 +164,39 @@ class ConversationCompactor:
         """As ``recall``, off the event loop."""
         return await asyncio.to_thread(self.recall, query, budget)
 
-    def _settle(self, kept: list[Entry], new: list[Entry], call: _Call, *, branched: bool = False) -> Compaction:
-        """Archives what is new, compacts if need be, and takes the outcome over.
+    def _settle(self, entries: list[Entry], new: list[Entry], call: _Call, gone: Set[str] = frozenset()) -> Compaction:
+        """Makes these entries the conversation, archives what is new, and compacts if need be.
 
-        ``branched``: turns that stood before are gone, so that the archive's order no longer tells the conversation.
+        ``gone``: ids of turns that stood before and are no part of it any more.
         """
-        entries = kept + new
         self._entries, self._turns = entries, sum(e.turns for e in entries)
-        self._unsaved += [_named(e) for e in new if e.gist is None]
+        self._unsaved += [under(e.turn, e.id) for e in new if e.gist is None]
+        back = not self._beside.isdisjoint(ids_of(new))
+        self._stale = self._stale or bool(gone) or back or any(e.gist for e in new)
+        self._beside = self._beside.union(gone).difference(ids_of(new)) if gone or back else self._beside
         try:
             self._save()
-            if branched:
-                self._last = self.archive.turns(self.conversation)[-1].id
-                self._save(dump_view(entries, self._last, self._open))
-            self._take(self._without_strays(entries))
-            if self._is_due():
-                self._take(self._shrinker(self._entries))
-        except GistError as error:
+            self._take(self._without_strays(self._entries))
+            error = self._compacted() if self._is_due() else None
+        except GistError as failure:
             if self.policy.on_error == "raise":
                 raise
-            warnings.warn(f"The conversation stays as it was: {error}", GistWarning, stacklevel=4)
-            return call.result(entries, error)
-        return call.result(self._entries)
+            warnings.warn(f"The conversation stays as it was: {failure}", GistWarning, stacklevel=4)
+            error = failure
+        return call.result(self._entries, error)
+
+    def _compacted(self) -> GistError | None:
+        """Takes a smaller view over; gives the reason where that is above the high-water mark all the same."""
+        try:
+            self._take(self._shrinker(self._entries))
+        except BudgetTooSmallError as error:
+            if self.policy.on_error == "raise":
+                raise
+            self._take(self._shrinker.closest(self._entries))
+            above = sum(e.tokens for e in self._entries) - self.policy.high_water
+            warnings.warn(f"The view is {above} tokens above high_water: {error}", GistWarning, stacklevel=5)
+            return error
+        return None
 
     def _is_due(self) -> bool:
         """Above the mark; or a gist that had no room would let the view begin with another's turn than a user's."""
@@ -177,12 +206,14 @@ class ConversationCompactor:
         first = next((e for e in others if e.shown), None)
         return first is not None and not others[0].shown and first.turn.role != "user"
 
-    def _save(self, view: str | None = None) -> None:
-        """Archives what has not been; a turn becomes a gist only after that."""
-        if self._unsaved or view is not None:
+    def _save(self) -> None:
+        """Archives what has not been, a turn becomes a gist only after that; the view with it, where the order of the
+        archived turns does not tell the conversation.
+        """
+        view = dump_view(self._entries, self._open, self._beside) if self._stale else None
+        if self._unsaved or self._stale:
             self.archive.add(self.conversation, self._unsaved, view)
-        if self._unsaved:
-            self._last, self._unsaved = self._unsaved[-1].id, []
+        self._unsaved, self._stale = [], False
 
     def _without_strays(self, entries: list[Entry]) -> list[Entry]:
         """A result whose call went into a gist before it came is quoted too; once compaction is due, so is every
@@ -206,24 +237,8 @@ class ConversationCompactor:
         if not gone and all(e.id in before for e in entries if e.gist):
             return
         open_calls = self._open | unanswered([e.turn for e in self._entries if e.id in gone and e.gist is None])
-        self._save(dump_view(entries, self._last, open_calls))
+        self.archive.add(self.conversation, [], dump_view(entries, open_calls, self._beside))
         self._entries, self._open = entries, open_calls
-
-    def _resume(self) -> None:
-        """Goes on from what the archive holds: the view saved last, and the turns that came after it."""
-        turns = self.archive.turns(self.conversation)
-        if not turns:
-            return
-        items, self._last = turns, turns[-1].id
-        text = self.archive.saved_view(self.conversation)
-        if text is not None:
-            saved = load_view(text)
-            after = 1 + max((at for at, turn in enumerate(turns) if turn.id == saved.last), default=-1)
-            verbatim = iter(self.archive.get(self.conversation, [e for e in saved.entries if isinstance(e, str)]))
-            items = [_gist_turn(e) if isinstance(e, Gist) else next(verbatim) for e in saved.entries] + turns[after:]
-            self._open = set(saved.open_calls)
-        self._entries = entered(items, self._counter)
-        self._turns = sum(e.turns for e in self._entries)
 
 
 class _Call:
@@ -233,13 +248,13 @@ class _Call:
         self._began = time.perf_counter()
         self._scorer = compactor._scorer
         self._scored = self._scorer.tokens
-        self._before = [e.id for e in compactor._entries if e.shown]
+        self._before = [_read(e) for e in compactor._entries if e.shown]
 
     def result(self, entries: Sequence[Entry], error: GistError | None = None) -> Compaction:
         shown = [e for e in entries if e.shown]
         prefix = 0
         for entry, before in zip(shown, self._before, strict=False):
-            if entry.id != before:
+            if _read(entry) != before:
                 break
             prefix += 1
         usage = MemoryUsage(
@@ -252,10 +267,6 @@ class _Call:
         return Compaction(tuple(e.turn for e in shown), tuple(e.origin for e in shown), usage, error)
 
 
-def _named(entry: Entry) -> Turn:
-    """The turn of an entry under the id it has in the conversation."""
-    return entry.turn if entry.turn.id == entry.id else replace(entry.turn, id=entry.id)
-
-
-def _gist_turn(gist: Gist) -> Turn:
-    return Turn("user", gist.text, id=gist.id, gist=gist)
+def _read(entry: Entry) -> str:
+    """Equal for entries that read the same; ids of turns do not tell."""
+    return entry.digest or entry.id

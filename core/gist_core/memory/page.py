@@ -13,8 +13,9 @@ from gist_core.memory.compaction import Compaction
 from gist_core.memory.counting import TurnCounter
 from gist_core.memory.gist import Piece
 from gist_core.memory.layout import Layout
+from gist_core.memory.names import named
 from gist_core.memory.policy import MemoryPolicy
-from gist_core.memory.turns import ToolCall, Turn, with_id
+from gist_core.memory.turns import ToolCall, Turn
 from gist_core.passage import merge_spans
 
 _SHORT = 60  # characters of a call's arguments that stay on its line
@@ -89,7 +90,7 @@ class _Shown:
 
     def __init__(self, turns: Sequence[Turn], compaction: Compaction, counter: TurnCounter) -> None:
         self._counter = counter
-        self._turns = [with_id(turn, position) for position, turn in enumerate(turns)]
+        self._turns = named(turns)
         self._verbatim = {origin for origin in compaction.origin if origin is not None}
         self._gists = compaction.gists
         self._numbers = {id_: number for number, gist in enumerate(self._gists) for id_ in gist.turns}

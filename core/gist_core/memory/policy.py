@@ -27,8 +27,9 @@ class MemoryPolicy:
         tokens_per_turn: What a provider adds to every message for its frame.
         keep: Regular expressions; what they match in an old turn goes into its gist first.
         tool_result_tokens: A tool's JSON result is shortened to so many tokens before it enters a gist.
-        on_error: Where the model fails, or what must stay is above ``high_water``: ``"raise"``, or ``"original"``
-            for the turns as they were, with a warning.
+        on_error: Where the model or the archive fails, or what must stay is above ``high_water``: ``"raise"``, or
+            ``"original"`` to go on with a warning: after a failure with the view as it stood and the new turns word
+            for word, else with what must stay and short gists, which is the smallest view there is.
 
     Raises:
         InvalidInputError: A value is unusable.

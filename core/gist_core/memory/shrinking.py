@@ -11,6 +11,7 @@ from gist_core.memory.writing import GistWriter
 
 _SMALL = 12  # labels; with less room there is one gist a run, made anew each time
 _NEW_SHARE = 4  # new turns get at least a quarter of the room that gists have; older gists give way
+_CRAMPED = 4  # gists have a quarter of the low-water mark where what has to stay is above the high one
 _LEAST_DENSITY = 0.5  # of the mean of old gists: what the squeezed ones keep, in tokens for a token word for word
 
 
@@ -37,7 +38,22 @@ class Shrinker:
             BudgetTooSmallError: What has to stay word for word is above the high-water mark.
         """
         stays = fixed(entries, self._policy.keep_last)
-        room = self._room(entries, stays)
+        return self._shrunk(entries, stays, self._room(entries, stays))
+
+    def closest(self, entries: Sequence[Entry]) -> list[Entry]:
+        """The new entries where ``__call__`` raises: what has to stay, and all else in a small room.
+
+        Not in labels alone: a long result of a tool stays for a few turns, what gists lose for it never comes back.
+        """
+        stays = fixed(entries, self._policy.keep_last)
+        room = max(self._policy.low // _CRAMPED, self._writer.least)
+        free = sum(e.tokens for e, stay in zip(entries, stays, strict=True) if not stay)
+        if free <= room and all(e.shown for e in entries):
+            return list(entries)
+        return self._shrunk(entries, stays, room)
+
+    def _shrunk(self, entries: Sequence[Entry], stays: Sequence[bool], room: int) -> list[Entry]:
+        """The entries with gists of ``room`` tokens together."""
         lead = _lead(entries, stays) if room >= self._writer.least else None
         entries = self._labelled(entries, lead)
         if room < _SMALL * self._writer.least:
@@ -59,7 +75,7 @@ class Shrinker:
         if room < (least if _needs_label(entries, stays) else 0):
             raise BudgetTooSmallError(
                 f"{verbatim} tokens have to stay word for word, with high_water={self._policy.high_water}.",
-                hint="Raise high_water, lower keep_last, or pin less.",
+                hint="Raise high_water, lower keep_last, pin less, or shorten what tools return.",
             )
         return room
 

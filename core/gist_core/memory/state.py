@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 from gist_core.memory.counting import TurnCounter
-from gist_core.memory.gist import Gist, chain, gist_from_json, gist_to_json
-from gist_core.memory.turns import Turn, with_id
+from gist_core.memory.gist import Gist, gist_from_json, gist_to_json
+from gist_core.memory.names import Names
+from gist_core.memory.turns import Turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,26 +53,41 @@ class Entry:
         return self.turn.gist.tokens_in if self.turn.gist else self.tokens
 
 
-def entered(turns: Sequence[Turn], counter: TurnCounter, position: int = 0, origin: int | None = None) -> list[Entry]:
+def entered(
+    turns: Sequence[Turn], counter: TurnCounter, names: Names, position: int = 0, origin: int | None = None
+) -> list[Entry]:
     """New entries for turns and gists.
 
     Args:
         turns: Turns and gists in a row.
         counter: Counts what each costs.
-        position: That of the first in the conversation; names turns without an id. A gist takes up as many positions
-            as it stands for turns.
+        names: Names them.
+        position: That of the first in the conversation. A gist takes up as many positions as it stands for turns.
         origin: Index of the first in the list given, from which their origins count; else these are the positions.
     """
+    counts = [counter.turn(turn) for turn in turns]  # before anything is named: it fails for what is no turn
     entries = []
-    for offset, turn in enumerate(turns):
+    for offset, (turn, tokens) in enumerate(zip(turns, counts, strict=True)):
         if turn.gist is not None:
-            entries.append(Entry(turn, turn.gist.id, counter.turn(turn) if turn.content else 0, "", None))
+            names.stand_for(turn.gist.turns)
+            entries.append(Entry(turn, turn.gist.id, tokens if turn.content else 0, "", None))
             position += len(turn.gist.turns)
             continue
-        at = position if origin is None else origin + offset
-        entries.append(Entry(turn, with_id(turn, position).id, counter.turn(turn), turn.digest, at))
+        at, digest = position if origin is None else origin + offset, turn.digest
+        entries.append(Entry(turn, names.of(turn, digest, position), tokens, digest, at))
         position += 1
     return entries
+
+
+def ids_of(entries: Iterable[Entry]) -> list[str]:
+    """Ids of all turns that these entries are or stand for."""
+    return [id_ for entry in entries for id_ in (entry.gist.turns if entry.gist else (entry.id,))]
+
+
+def names_after(entries: Sequence[Entry]) -> Names:
+    """Names for what comes behind these entries."""
+    spoken = [entry for entry in entries if entry.turn.role != "system"]
+    return Names(ids_of(entries), next(reversed(ids_of(spoken[-1:])), ""))
 
 
 def tool_units(turns: Sequence[Turn]) -> list[range]:
@@ -114,96 +131,66 @@ def runs(free: Sequence[bool]) -> list[range]:
 
 
 def strays(turns: Sequence[Turn]) -> set[int]:
-    """Places of results that stand behind no call of theirs."""
-    called: set[str] = set()
+    """Places of results that stand behind no call of theirs, or behind one that has its result.
+
+    Ids of calls may repeat: with some providers they are the tools' names.
+    """
+    called: Counter[str] = Counter()
     found = set()
     for at, turn in enumerate(turns):
-        if turn.role == "tool" and turn.tool_call_id not in called:
+        if turn.role == "tool" and not _answers(turn, called):
             found.add(at)
-        called |= {call.id for call in turn.tool_calls}
+        called.update(call.id for call in turn.tool_calls)
     return found
 
 
 def unanswered(turns: Sequence[Turn]) -> set[str]:
-    """Ids of calls that none of the turns answers."""
-    calls = {call.id for turn in turns for call in turn.tool_calls}
-    return calls - {turn.tool_call_id for turn in turns if turn.role == "tool" and turn.tool_call_id}
+    """Ids of calls that are more often made than answered by the turns."""
+    called: Counter[str] = Counter()
+    for turn in turns:
+        called.update(call.id for call in turn.tool_calls)
+        if turn.role == "tool":
+            _answers(turn, called)
+    return set(+called)
 
 
-def follow(entries: Sequence[Entry], turns: Sequence[Turn]) -> tuple[list[Entry], int]:
-    """The entries at the beginning that ``turns`` begins with, now with the caller's objects, and how many turns
-    they take up. The turns are the view as it was, or the conversation that it stands for.
-    """
-    kept: list[Entry] = []
-    at = 0
-    for entry in entries:
-        size = _match(entry, turns, at)
-        if size is None:
-            return _as_view(entries, turns) or (kept, at)
-        kept.append(_taken(entry, turns, at))
-        at += size
-    return kept, at
-
-
-def _as_view(entries: Sequence[Entry], turns: Sequence[Turn]) -> tuple[list[Entry], int] | None:
-    """As ``follow``, where the turns begin with the view itself; gists without room do not show in it."""
-    shown = [e for e in entries if e.shown]
-    if len(shown) > len(turns) or not all(_is(e, turn) for e, turn in zip(shown, turns, strict=False)):
-        return None
-    places = iter(range(len(shown)))
-    return [_taken(e, turns, next(places)) if e.shown else e for e in entries], len(shown)
-
-
-def _taken(entry: Entry, turns: Sequence[Turn], at: int) -> Entry:
-    return entry if entry.gist else replace(entry, turn=turns[at], origin=at)
-
-
-def _is(entry: Entry, turn: Turn) -> bool:
-    """Whether the turn is this entry of a view."""
-    if entry.gist or turn.gist:
-        return entry.gist is not None and turn.gist is not None and entry.gist.id == turn.gist.id
-    return turn.pinned == entry.turn.pinned and (turn is entry.turn or turn.digest == entry.digest)
-
-
-def _match(entry: Entry, turns: Sequence[Turn], at: int) -> int | None:
-    """How many of the turns from ``at`` on are this entry or what it stands for; None if they are others."""
-    if at < len(turns) and _is(entry, turns[at]):
-        return 1
-    covered = turns[at : at + entry.turns]
-    return len(covered) if entry.gist and _covers(entry.gist, covered) else None
-
-
-def _covers(gist: Gist, turns: Sequence[Turn]) -> bool:
-    if len(turns) < len(gist.turns) or any(t.gist or t.pinned or t.role == "system" for t in turns):
-        return False
-    at = 0
-    for count, digest in gist.blocks:
-        if chain(turn.digest for turn in turns[at : at + count]) != digest:
-            return False
-        at += count
-    return at == len(turns)
+def _answers(turn: Turn, called: Counter[str]) -> bool:
+    """Whether a result belongs to one of the calls that have none yet, which then has it."""
+    id_ = turn.tool_call_id or ""
+    known = called[id_] > 0
+    called[id_] -= known
+    return known
 
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """A view as it is saved: gists and ids of turns, the turn archived last, and calls in gists without results."""
+    """A view as it is saved.
 
-    entries: list[Gist | str]
-    last: str
-    open_calls: list[str]
+    Args:
+        entries: Gists and ids of turns.
+        open_calls: Calls in gists without results.
+        beside: Ids of archived turns that are no part of the conversation any more.
+        last: In a view of an older version, instead of ``beside``: the turn archived last.
+    """
+
+    entries: Sequence[Gist | str] = ()
+    open_calls: Sequence[str] = ()
+    beside: Sequence[str] = ()
+    last: str | None = None
 
 
-def dump_view(entries: Sequence[Entry], last: str, open_calls: set[str]) -> str:
+def dump_view(entries: Sequence[Entry], open_calls: set[str], beside: set[str]) -> str:
     """A view as JSON text; its turns by their ids.
 
     Without JSON's own escapes: two lone surrogates side by side come back from them as one character.
     """
     items = [gist_to_json(e.gist) if e.gist else e.id for e in entries]
-    return json.dumps({"entries": items, "last": last, "open_calls": sorted(open_calls)}, ensure_ascii=False)
+    saved = {"entries": items, "open_calls": sorted(open_calls), "beside": sorted(beside)}
+    return json.dumps(saved, ensure_ascii=False)
 
 
 def load_view(text: str) -> Saved:
     """The view that ``dump_view`` wrote."""
     data = json.loads(text)
     entries = [item if isinstance(item, str) else gist_from_json(item) for item in data["entries"]]
-    return Saved(entries, data["last"], data["open_calls"])
+    return Saved(entries, data["open_calls"], data.get("beside", ()), data.get("last"))

@@ -10,6 +10,7 @@ from typing import Any
 from gist_core.compressor import TextCompressor
 from gist_core.errors import InvalidBudgetError
 from gist_core.memory.counting import TurnCounter
+from gist_core.memory.names import Names
 from gist_core.memory.policy import MemoryPolicy
 from gist_core.memory.scoring import PieceScorer
 from gist_core.memory.state import entered
@@ -55,7 +56,7 @@ class Summarizer:
             GistError: A turn is unusable, or the model failed.
         """
         check_turns(turns)
-        entries = entered(turns, self._counter)
+        entries = entered(turns, self._counter, Names())
         with self._lock:  # what is remembered is one thread's at a time
             pieces = self._writer.pieces(entries, 0)
         return self._writer.write(entries, pieces, self._tokens, shown=True).turn

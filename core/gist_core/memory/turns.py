@@ -32,7 +32,7 @@ class Turn:
     Args:
         role: ``"system"``, ``"user"``, ``"assistant"`` or ``"tool"`` (the result of a call).
         content: Its text.
-        id: Names it in its conversation; a turn without an id is given one by its position.
+        id: Names it in its conversation; a turn without an id is given one, and so is one whose id an earlier turn has.
         name: Who speaks, or the tool that answers.
         tool_calls: Calls an assistant makes with this turn.
         tool_call_id: The call that a tool's turn answers.
@@ -87,7 +87,7 @@ class Turn:
 
 
 def with_id(turn: Turn, position: int) -> Turn:
-    """The turn itself if it has an id, else a copy named by its position in the conversation."""
+    """The turn itself if it has an id, else a copy named by its position, as files that are read whole name theirs."""
     return turn if turn.id else replace(turn, id=f"turn-{position}")
 
 
