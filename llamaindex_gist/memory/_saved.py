@@ -19,7 +19,7 @@ def save_message(message: ChatMessage) -> dict[str, Any]:
     data = {
         "role": message.role.value,
         "blocks": [block.model_dump() for block in message.blocks],
-        "additional_kwargs": message.additional_kwargs,
+        "additional_kwargs": {key: _json(value) for key, value in message.additional_kwargs.items()},
     }
     saved: dict[str, Any] = json.loads(json.dumps(data, default=_plain, skipkeys=True))
     return saved
@@ -31,6 +31,14 @@ def load_message(saved: Mapping[str, Any]) -> ChatMessage:
     message = ChatMessage(role=data["role"], blocks=data["blocks"])
     message.additional_kwargs = data["additional_kwargs"]  # given to the constructor, "images" would be added again
     return message
+
+
+def _json(value: object) -> object:
+    """JSON data; None where it cannot be had, as of an object that holds itself."""
+    try:
+        return json.loads(json.dumps(value, default=_plain, skipkeys=True))
+    except (TypeError, ValueError, RecursionError):
+        return None
 
 
 def _plain(value: object) -> object:

@@ -209,11 +209,13 @@ def test_parts_without_an_estimate_cost_by_their_size():
 
 def test_what_no_json_holds_is_null_in_the_archive_and_whole_in_the_view():
     thing = object()
-    message = ChatMessage(
-        "x", additional_kwargs={"thing": thing, "tool": ToolSelection(tool_id="1", tool_name="t", tool_kwargs={})}
-    )
+    endless = {}
+    endless["again"] = endless
+    tool = ToolSelection(tool_id="1", tool_name="t", tool_kwargs={})
+    message = ChatMessage("x", additional_kwargs={"thing": thing, "endless": endless, "tool": tool})
     assert archived(message).additional_kwargs == {
         "thing": None,
+        "endless": None,
         "tool": {"tool_id": "1", "tool_name": "t", "tool_kwargs": {}},
     }
     assert to_messages(to_turns([message]))[0].additional_kwargs["thing"] is thing
