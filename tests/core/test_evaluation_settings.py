@@ -170,8 +170,9 @@ def test_a_file_measured_whole_has_no_side(evaluate, data, tmp_path):
     assert result.exit_code == 0, result.output
     assert "- split: all\n" in result.stdout
     assert "- model: gist-selective@" in result.stdout
-    settings = RunSettings({OURS: "a"}, {}, {"x": "test", "y": ALL, "z": "test"})
-    assert told(settings, "d")["split"] == "test of x, z; all of y"
+    files = {"x": "x.jsonl (1)", "y": "b (2).jsonl (3)", "z": "x.jsonl (1)"}
+    about = told(RunSettings({OURS: "a@1 (2)"}, files, {"x": "test", "y": ALL, "z": "test"}, {"lm": "c"}))
+    assert about == {"model": "a@1 (2)", "data": "x.jsonl, b (2).jsonl", "split": "test of x, z; all of y", "lm": "c"}
 
 
 @pytest.mark.parametrize("place", ["taken", "taken/below", "/proc/nothing/here"])

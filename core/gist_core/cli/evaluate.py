@@ -105,4 +105,4 @@ def evaluate(
         _measure_speed(systems, tasks, out)
     if thresholds:
         _measure_thresholds(systems[OURS], tasks, out)
-    write_out(write_report(out, tasks, told(settings, data.name)))
+    write_out(write_report(out, tasks, told(settings)))

@@ -89,13 +89,14 @@ def settings_of(
     )
 
 
-def told(settings: RunSettings, data: str) -> dict[str, str]:
-    """What a report says was measured; ``data`` as it was named."""
+def told(settings: RunSettings) -> dict[str, str]:
+    """What a report says was measured."""
+    files = dict.fromkeys(identity.rpartition(" (")[0] for identity in settings.data.values())
     by_side: dict[str, list[str]] = {}
     for name, side in settings.sides.items():
         by_side.setdefault(side, []).append(name)
     sides = [side if len(by_side) == 1 else f"{side} of {', '.join(names)}" for side, names in by_side.items()]
-    return {"model": settings.systems[OURS], "data": data, "split": "; ".join(sides), **settings.models}
+    return {"model": settings.systems[OURS], "data": ", ".join(files), "split": "; ".join(sides), **settings.models}
 
 
 def _identity(source: str) -> str:

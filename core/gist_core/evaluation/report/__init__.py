@@ -39,7 +39,7 @@ def write_report(out: Path, cases: Cases | None = None, about: Mapping[str, str]
     if not (rows or answers or speed or likelihood):
         raise InvalidInputError(f"No rows in {str(out)!r}.", hint="Run the measurement first: gist evaluate.")
     summary = summarise(rows, answers, speed, likelihood)
-    best, worst = choose(rows, cases) if cases else ([], [])
+    best, worst = choose(rows, cases) if cases is not None else ([], [])
     text = to_markdown(summary, about)
     _write(out / "report.json", to_json(summary, about))
     _write(out / "report.html", to_page(summary, about, best, worst))
