@@ -62,9 +62,10 @@ def claim(out: Path, wanted: RunSettings) -> RunSettings:
     """
     known = _with_rows(out, _read(out / FILE))
     for kind, name, old, new in _differences(known, wanted):
+        own = out / _ROWS_OF[name] if kind == "models" else out
         raise InvalidInputError(
             f"The rows in {str(out)!r} are of another {_named(kind, name)}: {old!r}, not {new!r}.",
-            hint=f"Choose another --out, or delete {str(out / _ROWS_OF.get(name, ''))!r} to measure anew.",
+            hint=f"Choose another --out, or delete {str(own)!r} to measure anew.",
         )
     together = RunSettings(**{kind: own | getattr(wanted, kind) for kind, own in asdict(known).items()})
     _write(out, together)
