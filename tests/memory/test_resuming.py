@@ -180,6 +180,13 @@ def test_the_system_may_say_something_else_each_time(archive):
     assert [t.id for t in named([Turn("system", "A."), *turns])][1:] == [t.id for t in named([system[0], *turns])][1:]
 
 
+def test_a_view_that_begins_with_the_system_behind_a_gist_without_room_is_known():
+    memory = compactor(policy=MemoryPolicy(high_water=54, low_water=5, keep_last=0))
+    found = memory.compact([Turn("user", "Hi."), Turn("system", "we " * 49)])
+    assert [turn.role for turn in found.turns] == ["system"]
+    assert memory.compact(found.turns).usage.tokens_in == found.usage.tokens_in
+
+
 @pytest.mark.parametrize("on_error", ["raise", "original"])
 @pytest.mark.parametrize(
     "bad", [Turn("user", "bad", extra={"at": datetime.date(2027, 5, 3)}), Turn("user", "bad", id=7)]

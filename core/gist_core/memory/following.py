@@ -55,6 +55,9 @@ def follow(entries: Sequence[Entry], turns: Sequence[Turn]) -> Common:
     The system's turns at the beginning are compared one by one, apart from what follows: one that is another text in
     each call (the time of day) costs no gist.
     """
+    kept, used = _followed(entries, turns, 0)
+    if len(kept) == len(entries):
+        return Common(turns, [], kept, used)
     known, given = _leading([entry.turn for entry in entries]), _leading(turns)
     lead = [
         _taken(entries[at], turns, at) if at < known and _is(entries[at], turns[at]) else None for at in range(given)
