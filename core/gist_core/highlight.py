@@ -63,9 +63,10 @@ class Account:
     tokenizer: str
 
     def __str__(self) -> str:
-        """``9,020 -> 402 tokens (4.5 %), 812 ms``."""
+        """``9,020 -> 402 tokens (4.5 %), 812 ms``; less than a tenth of a percent with the digits that show it."""
         share = 100 * self.tokens_out / self.tokens_in if self.tokens_in else 100.0
-        return f"{self.tokens_in:,} -> {self.tokens_out:,} tokens ({share:.1f} %), {self.milliseconds:,.0f} ms"
+        shown = f"{share:.2g}" if 0 < share < 0.1 else f"{share:.1f}"
+        return f"{self.tokens_in:,} -> {self.tokens_out:,} tokens ({shown} %), {self.milliseconds:,.0f} ms"
 
 
 def to_html(result: Compressed, source: str | None = None) -> str:

@@ -11,7 +11,7 @@ from langchain_core.documents import Document
 from llama_index.core.schema import NodeWithScore, TextNode
 
 from gist_core import load_compressor
-from gist_core.fallback import GistWarning
+from gist_core.errors import CheckpointError
 from gist_core.memory import ConversationCompactor, MemoryPolicy, Turn
 from langchain_gist import GistCompressor
 from llamaindex_gist import GistNodePostprocessor
@@ -57,14 +57,13 @@ def test_chat_memory_is_kept_small_by_what_the_backup_rates(folder):
     assert any("bees" in turn.content for turn in view.turns)
 
 
-def test_a_failing_model_is_answered_for(folder, tmp_path):
+def test_a_damaged_checkpoint_is_named(folder, tmp_path):
     for name in ("gist.json", "tokenizer.json"):
         (tmp_path / name).write_bytes((folder / name).read_bytes())
     (tmp_path / "model.safetensors").write_bytes(b"nonsense")
     compressor = GistCompressor(model=tmp_path, ratio=0.5)
-    with pytest.warns(GistWarning, match="safetensors"):
-        [result] = compressor.compress_documents([Document(STORY)], "bees")
-    assert STORY.startswith(result.page_content)
+    with pytest.raises(CheckpointError, match="safetensors"):
+        compressor.compress_documents([Document(STORY)], "bees")
 
 
 def test_opening_a_checkpoint_does_not_import_torch(folder):

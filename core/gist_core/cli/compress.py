@@ -115,14 +115,8 @@ def _show(outcome: _Outcome, html: Path | None, *, as_json: bool) -> None:
     if html is not None:
         sources = [passage.text for passage in outcome.passages]
         write_file(html, to_page(outcome.results, sources, query=outcome.query, account=outcome.account))
-    say(_told(outcome.account))
+    say(str(outcome.account))
     write_out(json.dumps(_as_json(outcome), ensure_ascii=False, indent=2) if as_json else outcome.text)
-
-
-def _told(account: Account) -> str:
-    """The account, where less than a tenth of a percent is left with the digits that show it."""
-    share = 100 * account.tokens_out / account.tokens_in if account.tokens_in else 100.0
-    return str(account) if share >= 0.1 or not share else str(account).replace("(0.0 %", f"({share:.2g} %")
 
 
 def _as_json(outcome: _Outcome) -> dict[str, Any]:
