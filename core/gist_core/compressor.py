@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import re
+import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -82,8 +82,11 @@ def check_timeout(timeout: float | None) -> None:
     if timeout is None:
         return
     number = isinstance(timeout, int | float) and not isinstance(timeout, bool)
-    if not number or not math.isfinite(timeout) or timeout <= 0:
-        raise InvalidInputError(f"timeout is {timeout!r}.", hint="Pass a positive number of seconds, or None.")
+    if not number or not 0 < timeout <= threading.TIMEOUT_MAX:
+        raise InvalidInputError(
+            f"timeout is {timeout!r}.",
+            hint=f"Pass a positive number of seconds, up to {threading.TIMEOUT_MAX:.0f}, or None for no limit.",
+        )
 
 
 def check_pattern(item: object) -> re.Pattern[str]:
@@ -100,7 +103,7 @@ def check_pattern(item: object) -> re.Pattern[str]:
         )
     try:
         return re.compile(item)
-    except re.error as error:
+    except (re.error, RecursionError, OverflowError) as error:
         raise InvalidInputError(
             f"keep holds {item!r}, which is no regular expression ({error}).", hint="For plain text use re.escape(...)."
         ) from error

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -44,6 +47,11 @@ class Passage:
         if not isinstance(self.text, str):
             raise InvalidInputError(
                 f"Passage {self.id!r} has text of type {type(self.text).__name__}.", hint="Pass a str."
+            )
+        if not isinstance(self.metadata, Mapping):
+            raise InvalidInputError(
+                f"Passage {self.id!r} has metadata of type {type(self.metadata).__name__}.",
+                hint="Pass a dict, or leave it out.",
             )
 
 
@@ -144,15 +152,31 @@ def merge_spans(spans: Iterable[Span | tuple[int, int]]) -> list[Span]:
     return merged
 
 
-def render(source: str, kept: Iterable[Span | tuple[int, int]]) -> str:
-    r"""The kept slices of ``source`` in order, joined by ``"\n"`` where the gap held one, else by a space."""
-    return "".join(_pieces(source, merge_spans(kept)))
+def render(source: str, kept: Iterable[Span | tuple[int, int]], breaks: Sequence[int] | None = None) -> str:
+    r"""The kept slices of ``source`` in order, joined by ``"\n"`` where the gap held one, else by a space.
+
+    ``breaks`` is what ``line_breaks`` finds: with it the work does not grow with the gaps, for many renderings of one
+    long source.
+    """
+    return "".join(_pieces(source, merge_spans(kept), breaks))
 
 
-def _pieces(source: str, spans: list[Span]) -> Iterator[str]:
+def line_breaks(source: str) -> Sequence[int]:
+    r"""Where the ``"\n"`` of a text stand."""
+    return array("q", (found.start() for found in re.finditer("\n", source)))
+
+
+def _pieces(source: str, spans: list[Span], breaks: Sequence[int] | None) -> Iterator[str]:
     at = None
     for start, end in spans:
         if at is not None:
-            yield "\n" if "\n" in source[at:start] else " "
+            yield "\n" if _breaks(source, at, start, breaks) else " "
         yield source[start:end]
         at = end
+
+
+def _breaks(source: str, start: int, end: int, breaks: Sequence[int] | None) -> bool:
+    if breaks is None:
+        return source.find("\n", start, end) >= 0
+    at = bisect_left(breaks, start)
+    return at < len(breaks) and breaks[at] < end
