@@ -16,6 +16,7 @@ from tokenizers import models, pre_tokenizers, trainers
 
 from gist_core.allocation import Unit, allocate
 from gist_core.allocation.draft import Draft
+from gist_core.allocation.sizes import RememberingCounter
 from gist_core.allocation.stretches import Words
 from gist_core.budget import Budget
 from gist_core.errors import BudgetTooSmallError
@@ -299,6 +300,139 @@ def test_many_units_take_near_linear_time():
     result = allocate([text], [units], Budget(ratio=0.5), counter)
     limit = result.tokens_in[0] // 2
     assert 0.99 * limit <= result.tokens_out[0] <= limit
+
+
+class Meter:
+    """Counts as a tokenizer, and adds up the characters that it is given."""
+
+    name, is_callable = "meter", False
+
+    def __init__(self):
+        self.inner, self.characters = token_counter("o200k_base"), 0
+
+    def count(self, text):
+        self.characters += len(text)
+        return self.inner.count(text)
+
+    def count_many(self, texts):
+        return [self.count(text) for text in texts]
+
+
+def counted(text, units, keep=(), **budget):
+    """How many times the characters of the text are counted."""
+    meter = Meter()
+    allocate([text], [units], Budget(**budget), meter, keep=keep)
+    return meter.characters / len(text)
+
+
+@pytest.mark.parametrize("ratio", [0.1, 0.25])
+def test_a_heading_far_above_costs_no_more_than_its_words(ratio):
+    """What is kept between a heading and a unit below it is not counted with every unit that is left out."""
+    body, units = sentences(6_000, words=(4, 25))
+    plain = counted(body, units, ratio=ratio)
+    head = Span(0, 13)
+    below = [Unit(Span(u.span.start + 15, u.span.end + 15), u.score, (head,)) for u in units]
+    assert counted(f"# The chapter\n\n{body}", below, ratio=ratio) < 3 * plain
+
+
+def test_the_same_is_kept_below_a_heading_as_without(counters):
+    body, units = sentences(600, words=(4, 25))
+    below = [Unit(Span(u.span.start + 15, u.span.end + 15), u.score, (Span(0, 13),)) for u in units]
+    for name in ("o200k", "hf"):
+        for tokens in (100, 500):
+            plain = allocate([body], [units], Budget(tokens=tokens), counters[name]).kept[0]
+            more = counters[name].count(f"# The chapter\n\n{body}") - counters[name].count(body)
+            found = allocate([f"# The chapter\n\n{body}"], [below], Budget(tokens=tokens + more), counters[name])
+            assert [Span(s - 15, e - 15) for s, e in found.kept[0] if s > 13] == plain
+
+
+@pytest.mark.parametrize("rows", [1_000, 4_000])
+def test_a_long_header_is_counted_once_and_not_with_each_row(rows):
+    header = "| " + "x y " * (rows // 2) + "|\n|---|"
+    text = header + "\n| a |" * rows
+    spans = [Span(at, at + 5) for at in range(len(header) + 1, len(text), 6)]
+    units = [Unit(span, 0.0, (Span(0, len(header)),), prose=False) for span in spans]
+    assert counted(text, units, ratio=0.1) < 150  # one row alone is counted with 64 characters of the header
+    assert counted(text, units, ratio=0.6) < 150
+
+
+@pytest.mark.parametrize("slack", [0, 2])
+def test_what_must_stay_is_not_counted_with_every_unit_that_might_follow(slack):
+    text, units = sentences(4_000)
+    text = text.replace(". ", ". Qzx! ")  # short ones between, which nearly fit
+    found = re.finditer(r"\w[^.!]*[.!]", text)
+    units = [Unit(Span(*one.span()), float(one.group() == "Qzx!")) for one in found]
+    keep = [[unit.span for unit in units if text[unit.span.start] != "Q"]]
+    need = token_counter("o200k_base").count(render(text, keep[0]))
+    assert counted(text, units, keep, tokens=need + slack) < 150
+
+
+def test_a_counter_that_remembers_holds_no_text():
+    counter = RememberingCounter(Meter())
+    text = " ".join(map(str, range(1_000)))
+    before = sys.getrefcount(text)
+    assert counter.count(text) == counter.count(text)
+    assert sys.getrefcount(text) == before
+    assert counter._counter.characters == len(text)
+    assert counter.count("") == 0
+
+
+class Sliced(str):
+    """A text that adds up the characters that are sliced out of it or searched."""
+
+    __slots__ = ()
+    characters = 0
+
+    def __getitem__(self, at):
+        found = super().__getitem__(at)
+        Sliced.characters += len(found)
+        return found
+
+    def find(self, sub, start=0, end=None):
+        Sliced.characters += (len(self) if end is None else end) - start
+        return super().find(sub, start, end)
+
+
+def test_a_tiny_budget_does_not_read_the_source_for_every_unit():
+    text, units = sentences(3_000)
+    Sliced.characters = 0
+    result = allocate([Sliced(text)], [units], Budget(tokens=12), token_counter("o200k_base"))
+    assert 1 <= result.tokens_out[0] <= 12
+    assert Sliced.characters < 60 * len(text)
+
+
+def test_of_many_texts_those_of_which_nothing_is_kept_cost_nothing(monkeypatch):
+    texts, units = zip(*(sentences(2, seed) for seed in range(3_000)), strict=True)
+    joined = []
+    join = Draft._join
+    monkeypatch.setattr(Draft, "_join", lambda self, some: join(self, joined.extend(some := list(some)) or some))
+    allocate(texts, units, Budget(tokens=12), token_counter("o200k_base"))
+    assert len(joined) < 40 * len(texts)
+
+
+def test_fragments_that_cost_more_than_the_whole_keep_the_whole():
+    word, other = "internationalization responsibilities characteristically", "Nothing is said here. " * 20
+    counter = token_counter("o200k_base")
+    keep = [[Span(at, at + 1) for at in range(0, len(word), 2)], []]
+    units = [[Unit(Span(0, len(word)), 0.0)], [Unit(Span(0, 21), 1.0)]]
+    whole = counter.count(word)
+    assert counter.count(render(word, keep[0])) > 3 * whole
+    for tokens in (whole, whole + 9):
+        assert allocate([word, other], units, Budget(tokens=tokens), counter, keep=keep).kept[0] == [Span(0, len(word))]
+    with pytest.raises(BudgetTooSmallError, match=f"needs {whole} tokens, and {whole - 1} are"):
+        allocate([word, other], units, Budget(tokens=whole - 1), counter, keep=keep)
+
+
+@settings(max_examples=60, deadline=None)
+@given(texts=st.lists(st.text(max_size=40), max_size=3), pattern=st.sampled_from(["[aeiou]", r"\S", ".", r"\w+"]))
+@pytest.mark.parametrize("scope", ["total", "each"])
+def test_without_a_limit_nothing_that_must_stay_is_refused(scope, texts, pattern):
+    texts = [*texts, "The quick brown fox jumps over the lazy dog. Another sentence stands here about nothing at all."]
+    keep = [[Span(*found.span()) for found in re.finditer(pattern, text)] for text in texts]
+    units = [[Unit(Span(*found.span()), 0.0) for found in re.finditer(r"\S+", text)] for text in texts]
+    result = allocate(texts, units, Budget(threshold=9.0, scope=scope), token_counter("o200k_base"), keep=keep)
+    for spans, must in zip(result.kept, keep, strict=True):
+        assert all(any(s <= a and b <= e for s, e in spans) for a, b in must)
 
 
 def test_the_same_call_gives_the_same_output_and_changes_nothing():

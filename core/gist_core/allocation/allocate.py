@@ -7,7 +7,7 @@ sizes only guide the search, because tokens merge over a join. What is left out 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from gist_core.allocation.choices import rank
@@ -148,13 +148,23 @@ class _Plan:
 
 def _place_keep(draft: Draft, keep: Sequence[Sequence[Span]]) -> None:
     merged = {i: merge_spans(spans) for i, spans in enumerate(keep) if spans}
-    closed = {i: close_gaps(draft.texts[i], spans) for i, spans in merged.items()}
-    if merged and not draft.place(closed) and not draft.place(merged):
-        needed = draft.count(merged)
-        raise BudgetTooSmallError(
-            f"What must be kept needs {needed} tokens, and {draft.limit} are available.",
-            hint=f"Raise the budget to {needed} tokens or keep less.",
-        )
+    if not merged or any(draft.place(changes) for changes in _ways_to_keep(draft, merged)):
+        return
+    needed = min(map(draft.count, _ways_to_keep(draft, merged)))
+    raise BudgetTooSmallError(
+        f"What must be kept needs {needed} tokens, and {draft.limit} are available.",
+        hint=f"Raise the budget to {needed} tokens or keep less.",
+    )
+
+
+def _ways_to_keep(draft: Draft, merged: Mapping[int, list[Span]]) -> Iterator[dict[int, list[Span]]]:
+    """What holds the spans that must stay, in the order to try: a whole text may have fewer tokens than fragments."""
+    yield {i: close_gaps(draft.texts[i], spans) for i, spans in merged.items()}
+    yield dict(merged)
+    dear = [i for i, spans in merged.items() if draft.counter.count(draft.render(i, spans)) > draft.tokens_in[i]]
+    yield dict(merged) | {i: draft.whole(i) for i in dear}
+    yield {i: draft.whole(i) for i in merged}
+    yield {i: draft.whole(i) for i in range(len(draft.texts))}
 
 
 def _complete(draft: Draft, units: Sequence[Sequence[Unit]]) -> None:
@@ -168,8 +178,7 @@ def _complete(draft: Draft, units: Sequence[Sequence[Unit]]) -> None:
 
 def _shorten(draft: Draft, mandatory: Sequence[list[Span]]) -> None:
     """A kept text with more tokens than its source becomes the source or, where that does not fit, starts anew."""
-    kept = [i for i, text in enumerate(draft.rendered) if text]
-    counts = draft.counter.count_many([draft.rendered[i] for i in kept])
-    for i, tokens in zip(kept, counts, strict=True):
+    counts = draft.counter.count_many(list(draft.rendered.values()))
+    for i, tokens in zip(list(draft.rendered), counts, strict=True):
         if tokens > draft.tokens_in[i] and not draft.place({i: draft.whole(i)}):
             draft.place({i: mandatory[i]})

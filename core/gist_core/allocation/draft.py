@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 
-from gist_core.passage import Span, merge_spans, render
+from gist_core.passage import Span, line_breaks, merge_spans, render
 from gist_core.tokens import TokenCounter
 
 _WIDEST_GAP = 16  # characters of white space between two kept units that stay as they were
@@ -33,6 +33,9 @@ class Draft:
         counter: Counts the joined text.
         limit: Tokens, 0 or more.
         tokens_in: Tokens of each source alone; a kept text should not have more.
+
+    ``rendered`` holds the texts of which anything is kept, in order, so that a draft of which little is kept costs
+    little, however much there was to choose from.
     """
 
     def __init__(
@@ -41,8 +44,9 @@ class Draft:
         self.texts, self.separator, self.counter = texts, separator, counter
         self.limit, self.tokens_in = limit, tokens_in
         self.kept: list[list[Span]] = [[] for _ in texts]
-        self.rendered = [""] * len(texts)
+        self.rendered: dict[int, str] = {}
         self.total = 0
+        self._breaks: dict[int, Sequence[int]] = {}
 
     @property
     def slack(self) -> int:
@@ -52,11 +56,11 @@ class Draft:
     @property
     def is_empty(self) -> bool:
         """Whether nothing is kept."""
-        return not any(self.rendered)
+        return not self.rendered
 
     def count(self, changes: Mapping[int, list[Span]]) -> int:
         """Tokens of the joined text if the kept spans of some texts were these."""
-        return self.counter.count(self._join(self._rendered(changes)))
+        return self.counter.count(self._join(self._rendered(changes).values()))
 
     def place(self, changes: Mapping[int, list[Span]], total: int | None = None) -> bool:
         """Keep these spans of some texts instead, if all then fits; ``total`` where it was counted already."""
@@ -85,7 +89,7 @@ class Draft:
         total = self.count(changes)
         if total > self.limit:
             return False
-        if self.counter.count(render(self.texts[index], changes[index])) > self.tokens_in[index]:
+        if self.counter.count(self.render(index, changes[index])) > self.tokens_in[index]:
             return self.place({index: self.whole(index)})
         return self.place(changes, total)
 
@@ -105,31 +109,44 @@ class Draft:
         at = bisect_right(kept, (span.end, -1)) - 1  # the last that starts before the span's end
         return at >= 0 and kept[at].end > span.start
 
+    def render(self, index: int, spans: Iterable[Span]) -> str:
+        """These spans of a text, as they would be kept."""
+        if index not in self._breaks:
+            self._breaks[index] = line_breaks(self.texts[index])
+        return render(self.texts[index], spans, self._breaks[index])
+
     def joints(self, additions: Sequence[tuple[int, Sequence[Span]]]) -> list[tuple[str, str]]:
         """For each addition by itself, the text around it without and with it, cut to what can change the count."""
-        return [self._joint(index, spans) for index, spans in additions]
+        filled = list(self.rendered)
+        return [self._joint(index, spans, filled) for index, spans in additions]
 
-    def _joint(self, index: int, spans: Sequence[Span]) -> tuple[str, str]:
-        kept, text = self.kept[index], self.texts[index]
-        low, high = min(spans).start, max(end for _, end in spans)
+    def _joint(self, index: int, spans: Sequence[Span], filled: Sequence[int]) -> tuple[str, str]:
+        """What is kept already is no part of an addition: a heading may stand far above what it comes along with."""
+        new = merge_spans(span for span in spans if not self.covers(index, [span]))
+        if not new:
+            return "", ""
+        near = merge_spans(piece for span in new for piece in self._around(index, span))
+        before, after = bool(near) and near[0].start < new[0].start, bool(near) and near[-1].end > new[-1].end
+        one, other = bisect_left(filled, index) - 1, bisect_right(filled, index)
+        left = "" if before or one < 0 else self.rendered[filled[one]][-_CONTEXT:]
+        right = "" if after or other == len(filled) else self.rendered[filled[other]][:_CONTEXT]
+        without, with_ = self.render(index, near), self.render(index, [*near, *new])
+        return self._join([left, without, right]), self._join([left, with_, right])
+
+    def _around(self, index: int, span: Span) -> list[Span]:
+        """What is kept within a span, and the nearest that is kept on each side of it, cut to what matters."""
+        kept, (low, high) = self.kept[index], span
         first = max(bisect_right(kept, (low, -1)) - 1, 0)
-        near = kept[first : bisect_right(kept, (high, len(text) + 1)) + 1]
-        before = bool(near) and near[0].start < low
-        if before:
+        near = kept[first : bisect_right(kept, (high, len(self.texts[index]) + 1)) + 1]
+        if near and near[0].start < low:
             near[0] = Span(max(near[0].start, min(near[0].end, low) - _CONTEXT), near[0].end)
-        after = bool(near) and near[-1].end > high
-        if after:
+        if near and near[-1].end > high:
             near[-1] = Span(near[-1].start, min(near[-1].end, max(near[-1].start, high) + _CONTEXT))
-        left = "" if before else next((t for t in reversed(self.rendered[:index]) if t), "")[-_CONTEXT:]
-        right = "" if after else next((t for t in self.rendered[index + 1 :] if t), "")[:_CONTEXT]
-        without = render(text, near)
-        return self._join([left, without, right]), self._join([left, render(text, [*near, *spans]), right])
+        return near
 
-    def _rendered(self, changes: Mapping[int, list[Span]]) -> list[str]:
-        rendered = list(self.rendered)
-        for index, spans in changes.items():
-            rendered[index] = render(self.texts[index], spans)
-        return rendered
+    def _rendered(self, changes: Mapping[int, list[Span]]) -> dict[int, str]:
+        changed = self.rendered | {index: self.render(index, spans) for index, spans in changes.items()}
+        return {index: changed[index] for index in sorted(changed) if changed[index]}
 
     def _join(self, texts: Iterable[str]) -> str:
         return self.separator.join(text for text in texts if text)

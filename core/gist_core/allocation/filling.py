@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
-from itertools import accumulate
+from collections.abc import Iterator, Sequence
+from itertools import accumulate, islice
 from math import inf
 
-from gist_core.allocation.choices import Choice
+from gist_core.allocation.choices import LONG, Choice
 from gist_core.allocation.draft import Draft
 from gist_core.allocation.sizes import Sizes
 from gist_core.passage import Span
@@ -20,11 +20,16 @@ _EXACT_WORK = 2_000_000  # characters that may be counted to try every unit that
 
 
 def keep_best(draft: Draft, ranked: Sequence[Choice], sizes: Sizes) -> bool:
-    """Keep the first unit that fits beside what is kept already; False if none does."""
+    """Keep the first unit that fits beside what is kept already; False if none does.
+
+    Where trying all would be much work, a limited number of those that fit by their costs is tried.
+    """
     reach = draft.slack + sizes.margin + (0 if draft.is_empty else _SAVED)
     near = [choice for choice in ranked if choice.own <= reach and (choice.size <= reach or not draft.is_empty)]
     if not sizes.exact:
         near = near[:_TRIES] + sorted(near[_TRIES:], key=lambda choice: choice.size)[:_TRIES]
+    elif _work(draft, near) > _EXACT_WORK:
+        return any(_keep(draft, choice) for choice in islice(_affordable(draft, near, sizes), _TRIES))
     return any(_keep(draft, choice) for choice in near)
 
 
@@ -49,7 +54,7 @@ def top_up(draft: Draft, ranked: Sequence[Choice], sizes: Sizes) -> None:
     tries = _TRIES + 2 * len(ranked).bit_length()
     for _ in range(_SWEEPS):
         near = _near(draft, ranked, sizes)
-        if sizes.exact and len(near) * sum(map(len, draft.rendered)) <= _EXACT_WORK:
+        if sizes.exact and _work(draft, near) <= _EXACT_WORK:
             if not sum([_keep(draft, choice) for choice in near]):
                 return
             continue
@@ -67,6 +72,24 @@ def top_up(draft: Draft, ranked: Sequence[Choice], sizes: Sizes) -> None:
             return
 
 
+def _work(draft: Draft, near: Sequence[Choice]) -> int:
+    """Characters that are counted to try every choice: all that is kept, and what it brings along, for each."""
+    kept = sum(map(len, draft.rendered.values()))
+    return len(near) * kept + sum(_brought(draft, choice) for choice in near)
+
+
+def _brought(draft: Draft, choice: Choice) -> int:
+    """Characters of what a choice requires and is not kept."""
+    required = choice.unit.requires
+    return 0 if draft.covers(choice.passage, required) else sum(end - start for start, end in required)
+
+
+def _affordable(draft: Draft, near: Sequence[Choice], sizes: Sizes) -> Iterator[Choice]:
+    """The choices that fit by their costs, which are counted for some at a time: mostly one of the first fits."""
+    for at in range(0, len(near), _TRIES):
+        yield from (choice for _, choice in _priced(draft, near[at : at + _TRIES], sizes, draft.slack))
+
+
 def _take_affordable(draft: Draft, priced: Sequence[tuple[float, Choice]]) -> int:
     """Keep as many of the first as fit by the sum of their costs; how many."""
     costs = [max(cost, 0.0) for cost, _ in priced]
@@ -81,10 +104,14 @@ def _priced(draft: Draft, near: Sequence[Choice], sizes: Sizes, most: float) -> 
 
 
 def _costs(draft: Draft, choices: Sequence[Choice], sizes: Sizes) -> list[float]:
-    """What each choice by itself would add, counted on the text around it."""
-    pairs = draft.joints([(choice.passage, choice.spans) for choice in choices])
+    """What each choice by itself would add, counted on the text around it; alone where it brings much along."""
+    costs = [choice.size - sizes.overhead for choice in choices]
+    light = [at for at, choice in enumerate(choices) if _brought(draft, choice) <= LONG]
+    pairs = draft.joints([(choices[at].passage, choices[at].spans) for at in light])
     without = sizes.many([pair[0] for pair in pairs])
-    return [size - less for size, less in zip(sizes.many([pair[1] for pair in pairs]), without, strict=True)]
+    for at, size, less in zip(light, sizes.many([pair[1] for pair in pairs]), without, strict=True):
+        costs[at] = size - less
+    return costs
 
 
 def _keep(draft: Draft, choice: Choice) -> bool:

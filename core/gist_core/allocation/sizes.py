@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Protocol
 
 import numpy as np
@@ -61,18 +62,24 @@ class EstimatedSizes:
 
 
 class RememberingCounter:
-    """A counter that asks each whole text once; the empty text has no tokens. Lives for one call."""
+    """A counter that asks each whole text once; the empty text has no tokens. Lives for one call.
+
+    Of a text it remembers a hash: a call may count thousands of joined texts, each nearly as long as all of them.
+    """
 
     def __init__(self, counter: TokenCounter) -> None:
         self.name, self.is_callable = counter.name, counter.is_callable
         self._counter = counter
-        self._known: dict[str, int] = {"": 0}
+        self._known: dict[bytes, int] = {}
 
     def count(self, text: str) -> int:
         """Number of tokens of ``text``."""
-        if text not in self._known:
-            self._known[text] = self._counter.count(text)
-        return self._known[text]
+        if not text:
+            return 0
+        key = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+        if key not in self._known:
+            self._known[key] = self._counter.count(text)
+        return self._known[key]
 
     def count_many(self, texts: Sequence[str]) -> list[int]:
         """Number of tokens of each text; remembered only for a function."""
