@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
 
 import numpy as np
@@ -44,9 +44,10 @@ def with_bridges(
     ]
     units = {name: [unit for i in some for unit in says[i]] for name, some in names.items()}
     best = {name: max(some, key=lambda unit: logits[unit]) for name, some in units.items() if some}
+    of_itself, lengths = {name: set(some) for name, some in names.items()}, _lengths(best)
     for i, (text, own) in enumerate(zip(texts, segments, strict=True)):
-        for number, name in _mentions(text, own, names):
-            if name in best and i not in names[name]:
+        for number, name in _mentions(text, own, best, lengths):
+            if i not in of_itself[name]:
                 found[best[name]] = max(found[best[name]], logits[starts[i] + number] - LENT)
     return found
 
@@ -61,17 +62,24 @@ def _names(titles: Sequence[str]) -> dict[str, list[int]]:
     return names
 
 
-def _mentions(text: str, segments: Sequence[Segment], names: Iterable[str]) -> Iterator[tuple[int, str]]:
-    """The number of the segment and the name, for every name that stands in the text."""
-    known, lengths = set(names), defaultdict(set)  # by lengths: thousands of titles may begin with the same word
-    for name in known:
+def _lengths(names: Iterable[str]) -> dict[str, set[int]]:
+    """How long the names are that begin with a word: thousands of titles may begin with the same."""
+    lengths: dict[str, set[int]] = defaultdict(set)
+    for name in names:
         lengths[_WORD.findall(name)[0]].add(len(name))
+    return lengths
+
+
+def _mentions(
+    text: str, segments: Sequence[Segment], names: Container[str], lengths: Mapping[str, Iterable[int]]
+) -> Iterator[tuple[int, str]]:
+    """The number of the segment and the name, for every name that stands in the text."""
     number = 0
     for word in _WORD.finditer(text):
         for length in lengths.get(word.group(), ()):
             end = word.start() + length
             name = text[word.start() : end]
-            if name in known and not text[end : end + 1].isalnum():
+            if name in names and not text[end : end + 1].isalnum():
                 while number + 1 < len(segments) and segments[number].span.end <= word.start():
                     number += 1
                 yield number, name

@@ -21,6 +21,7 @@ from gist_core.words import term_places
 Ints = NDArray[np.int64]
 NO_UNIT = -1
 STEM = 5  # characters of a word that count; a number counts as it is
+TITLE = 1_000  # characters of a title that are read with every window
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ def words(texts: Sequence[str], units: Sequence[Sequence[Span]], cut: Windows) -
             columns.append((ids, unit + first, window[low:high][token]))
         first += len(spans)
     found = Terms(*(np.concatenate(c) for c in zip(*columns, strict=True)))
-    return _titled(found, cut, [word_ids(title) for title in cut.titles.texts])
+    return _titled(found, cut, [word_ids(title[:TITLE]) for title in cut.titles.texts])
 
 
 def word_ids(text: str) -> Ints:
