@@ -1,10 +1,12 @@
 """Token counters: shipped encodings, Hugging Face tokenizers, functions; hostile texts."""
 
+import gc
 import os
 import subprocess
 import sys
 import time
 import types
+import weakref
 
 import pytest
 import tiktoken
@@ -117,6 +119,49 @@ def test_a_tokenizer_counts_plain_text_and_is_not_changed(tokenizer):
     assert counter.count_many(["the cat", "\0"]) == [2, 1]
     assert tokenizer.to_str() == before
     assert not counter.is_callable
+
+
+def test_a_tokenizer_is_copied_once_and_again_when_it_is_changed(tokenizer, monkeypatch):
+    copies = []
+
+    class Counting:
+        @staticmethod
+        def from_str(text):
+            copies.append(text)
+            return made.from_str(text)
+
+    made = tokenizers.Tokenizer
+    monkeypatch.setattr(tokenizers, "Tokenizer", Counting)
+    counts = [token_counter(tokenizer).count("the cat sat on the mat") for _ in range(3)]
+    tokenizer.enable_truncation(2)  # which no count depends on
+    counts.append(token_counter(tokenizer).count("the cat sat on the mat"))
+    assert (counts, len(copies)) == ([6] * 4, 1)
+    older = token_counter(tokenizer)
+    tokenizer.add_tokens(["the cat sat on"])
+    assert token_counter(tokenizer).count("the cat sat on the mat") == 3
+    assert older.count("the cat sat on the mat") == 6
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Digits(), tokenizer.pre_tokenizer])
+    token_counter(tokenizer)
+    tokenizer.normalizer = tokenizers.normalizers.Lowercase()
+    assert token_counter(tokenizer).count("THE MAT") == token_counter(tokenizer).count("the mat")
+    tokenizer.model = models.BPE()
+    token_counter(tokenizer)
+    assert len(copies) == 5
+
+
+def test_a_tokenizer_that_nobody_holds_is_let_go(tokenizer):
+    own = tokenizers.Tokenizer.from_str(tokenizer.to_str())
+    gone = weakref.ref(own)
+    assert token_counter(own).count("the cat") == 2
+    del own
+    gc.collect()
+    assert gone() is None
+
+
+def test_a_tokenizer_with_parts_in_python_says_what_to_do(tokenizer):
+    tokenizer.pre_tokenizer = pre_tokenizers.PreTokenizer.custom(object())
+    with pytest.raises(TokenizerError, match="as a function"):
+        token_counter(tokenizer)
 
 
 def test_a_transformers_tokenizer_counts_by_its_backend(tokenizer):
