@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from numbers import Real
 from typing import Any, Literal
 
@@ -53,7 +54,7 @@ class Budget:
         """The number of tokens that may remain of ``tokens_in``; never more than came in."""
         if self.tokens is not None:
             return min(self.tokens, tokens_in)
-        return tokens_in if self.ratio is None else math.floor(self.ratio * tokens_in)
+        return tokens_in if self.ratio is None else math.floor(Fraction(str(self.ratio)) * tokens_in)  # .29 of 100: 29
 
 
 def _check_sizes(budget: Budget) -> None:

@@ -3,6 +3,7 @@
 import random
 import re
 from collections.abc import Sequence
+from fractions import Fraction
 
 from gist_core.allocation import Allocation, Finer, Unit
 from gist_core.budget import Budget
@@ -100,7 +101,7 @@ def _check_maximal(texts, units, budget, counter, result, outputs, members, limi
 def _limit(budget, count):
     if budget.tokens is not None:
         return budget.tokens
-    return count if budget.ratio is None else int(budget.ratio * count)
+    return count if budget.ratio is None else int(Fraction(str(budget.ratio)) * count)
 
 
 def _count(counter, texts, separator):

@@ -2,7 +2,10 @@
 
 import dataclasses
 import math
+from decimal import Decimal
+from fractions import Fraction
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -59,6 +62,15 @@ def test_right_arguments_make_a_frozen_value(right):
 
 @given(tokens_in=st.integers(0, 10_000), ratio=st.floats(0.001, 1))
 def test_the_limit_is_rounded_down_and_never_above_the_input(tokens_in, ratio):
-    assert Budget(ratio=ratio).limit(tokens_in) == int(ratio * tokens_in)
+    assert Budget(ratio=ratio).limit(tokens_in) == int(Decimal(str(ratio)) * tokens_in)
     assert Budget(threshold=0).limit(tokens_in) == tokens_in
     assert Budget(tokens=50).limit(tokens_in) == min(50, tokens_in)
+
+
+@pytest.mark.parametrize(
+    ("ratio", "tokens", "limit"),
+    [(0.29, 100, 29), (0.57, 100, 57), (0.07, 100, 7), (np.float32(0.29), 100, 29), (Fraction(1, 3), 9, 3), (1, 7, 7)],
+)
+def test_a_share_is_the_one_that_is_written(ratio, tokens, limit):
+    """In binary 0.29 is a little less, and a hundred times that a little less than 29."""
+    assert Budget(ratio=ratio).limit(tokens) == limit
