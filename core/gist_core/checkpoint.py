@@ -23,6 +23,7 @@ from gist_core.errors import CheckpointError
 FORMAT_VERSION = 1
 CONFIG, WEIGHTS, TOKENIZER = "gist.json", "model.safetensors", "tokenizer.json"
 EXTRACTOR = "extractor"  # a checkpoint within a checkpoint: what chooses the words that a generative one reads
+_PARTS = (CONFIG, WEIGHTS, TOKENIZER, EXTRACTOR)
 SCALE = ".int8_scale"
 Tensors = Mapping[str, NDArray[Any]]
 
@@ -91,14 +92,17 @@ def read_tensors(folder: Path) -> dict[str, NDArray[Any]]:
 
 
 def write_checkpoint(folder: Path, manifest: Manifest, tensors: Tensors, tokenizer_json: str) -> None:
-    """Write a checkpoint in whole or not at all: into a temporary folder beside, then renamed.
+    """Write a checkpoint: into a temporary folder beside, then renamed, a new one in whole or not at all.
+
+    In a folder that exists the manifest goes first and comes back last, so that nobody reads old parts with new ones;
+    a write that is cut short there leaves a folder without a manifest, which can be written to again.
 
     Raises:
         CheckpointError: The folder exists and is no checkpoint.
     """
     from safetensors.numpy import save_file
 
-    if folder.exists() and any(folder.iterdir()) and not (folder / CONFIG).exists():
+    if folder.exists() and not (folder / CONFIG).exists() and any(part.name not in _PARTS for part in folder.iterdir()):
         raise CheckpointError(f"{folder} holds other files.", hint="Name a new folder or an earlier checkpoint.")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as temporary:
@@ -108,9 +112,12 @@ def write_checkpoint(folder: Path, manifest: Manifest, tensors: Tensors, tokeniz
         (fresh / TOKENIZER).write_text(tokenizer_json, encoding="utf-8")
         save_file({k: np.ascontiguousarray(v) for k, v in tensors.items()}, fresh / WEIGHTS)
         (fresh / WEIGHTS).chmod((fresh / CONFIG).stat().st_mode)  # safetensors writes for the owner alone
-        folder.mkdir(exist_ok=True)
-        for part in fresh.iterdir():
-            shutil.move(part, folder / part.name)
+        if not folder.exists():
+            fresh.rename(folder)
+            return
+        (folder / CONFIG).unlink(missing_ok=True)
+        for name in (WEIGHTS, TOKENIZER, CONFIG):
+            shutil.move(fresh / name, folder / name)
 
 
 def update_checkpoint(folder: Path, manifest: Manifest, tensors: Tensors) -> None:

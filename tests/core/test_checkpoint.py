@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ import pytest
 from gist_core.checkpoint import Manifest, read_manifest, read_tensors, to_int8, write_checkpoint
 from gist_core.errors import CheckpointError
 from gist_core.loading import load_compressor
+from gist_core.selective.engine import load_parts
 from tests.helpers.tiny import save_tiny
 
 MANIFEST = Manifest("selective", "m", "3", {"a": 1})
@@ -40,6 +43,61 @@ def test_writing_replaces_a_checkpoint_but_no_other_folder(tmp_path):
     with pytest.raises(CheckpointError, match="other files"):
         write_checkpoint(tmp_path / "other", MANIFEST, {}, "{}")
     assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
+
+
+def test_a_new_checkpoint_is_there_in_whole_or_not_at_all(tmp_path, monkeypatch):
+    monkeypatch.setattr(Path, "rename", _fails)
+    with pytest.raises(OSError, match="disk full"):
+        write_checkpoint(tmp_path / "c", MANIFEST, {}, "{}")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_write_that_is_cut_short_leaves_nothing_that_can_be_read(tmp_path, monkeypatch):
+    folder = tmp_path / "c"
+    write_checkpoint(folder, MANIFEST, {"x": np.zeros(2, np.float32)}, "{}")
+    (folder / "notes.txt").write_text("dear")
+    write_checkpoint(folder, MANIFEST, {"x": np.ones(2, np.float32)}, "{}")
+    assert (folder / "notes.txt").exists()
+    (folder / "notes.txt").unlink()
+    move = shutil.move
+
+    def moves_weights_only(source, target):
+        return move(source, target) if target.name == "model.safetensors" else _fails()
+
+    monkeypatch.setattr(shutil, "move", moves_weights_only)
+    with pytest.raises(OSError, match="disk full"):
+        write_checkpoint(folder, Manifest("selective", "m", "4", {}), {"x": np.ones(3, np.float32)}, "{}")
+    with pytest.raises(CheckpointError, match=r"holds no gist\.json"):
+        read_manifest(folder)
+    monkeypatch.undo()
+    write_checkpoint(folder, MANIFEST, {}, "{}")
+    assert read_manifest(folder) == MANIFEST
+
+
+def _fails(*_):
+    raise OSError("disk full")
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (lambda config: config.pop("length_exponent"), "length_exponent"),
+        (lambda config: config.update(length_exponent=3), "TypeError"),
+        (lambda config: config.update(length_exponent={}), "'query'"),
+        (lambda config: config.update(layers_of_tomorrow=2), "layers_of_tomorrow"),
+        (lambda config: config.update(hidden_size="wide"), "TypeError"),
+        (lambda config: config.update(calibration={"query": {"curve": 2}}), "curve"),
+        (lambda config: config.update(calibration=7), "TypeError"),
+    ],
+)
+def test_a_config_that_this_version_does_not_know_is_named(tmp_path, change, named):
+    folder = save_tiny(tmp_path / "tiny")
+    manifest = json.loads((folder / "gist.json").read_text())
+    change(manifest["config"])
+    (folder / "gist.json").write_text(json.dumps(manifest))
+    with pytest.raises(CheckpointError, match=named) as caught:
+        load_parts(folder)
+    assert "gist.json" in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from gist_core.batching import BatchWorker
-from gist_core.checkpoint import TOKENIZER, Manifest, read_manifest, read_tensors, to_int8, write_checkpoint
+from gist_core.checkpoint import CONFIG, TOKENIZER, Manifest, read_manifest, read_tensors, to_int8, write_checkpoint
 from gist_core.device import resolve_device, resolve_dtype
 from gist_core.errors import CheckpointError, CompressionError
 from gist_core.selective.config import SelectiveConfig
@@ -66,11 +66,18 @@ def load_parts(folder: Path) -> Parts:
     manifest = read_manifest(folder)
     manifest.require(KIND)
     tensors = read_tensors(folder)
-    settings = dict(manifest.config)
-    ratings = _ratings(tensors, settings.pop("length_exponent"), settings.pop("calibration", {}))
-    foreign = _foreign(tensors, settings.pop(_PIECES, ""))
+    try:
+        settings = dict(manifest.config)
+        ratings = _ratings(tensors, settings.pop("length_exponent"), settings.pop("calibration", {}))
+        foreign = _foreign(tensors, settings.pop(_PIECES, ""))
+        config = SelectiveConfig(**settings)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"{folder / CONFIG} has a config that this version does not read: {error!r}.",
+            hint="Upgrade gist-compressor or copy the checkpoint again.",
+        ) from error
     with torch.device("meta"):
-        model = SelectiveModel(SelectiveConfig(**settings))
+        model = SelectiveModel(config)
     network = {n[6:]: torch.from_numpy(t) for n, t in tensors.items() if n.startswith("model.")}
     for name in ("keep_head.weight", "keep_head.bias"):
         if len(network.get(name, ())) == 1:  # checkpoints before version 2 have one head for both modes
