@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import pickle
 import threading
 import time
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -59,3 +62,32 @@ def test_pickles_without_what_was_made():
     lazy = Lazy(list)
     lazy().append("not to travel")
     assert pickle.loads(pickle.dumps(lazy))() == []
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_child_does_not_wait_for_a_thread_of_its_parent():
+    making, go = threading.Event(), threading.Event()
+
+    def make():
+        making.set()
+        if threading.current_thread() is not threading.main_thread():
+            go.wait(20)
+        return os.getpid()
+
+    lazy = Lazy(make)
+    thread = threading.Thread(target=lazy, daemon=True)
+    thread.start()
+    making.wait(10)
+    context = multiprocessing.get_context("fork")
+    queue = context.SimpleQueue()
+    process = context.Process(target=lambda: queue.put(lazy()))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # forking beside threads, which is the case to test
+        process.start()
+    process.join(20)
+    process.kill()
+    go.set()
+    thread.join(10)
+    assert process.exitcode == 0
+    assert queue.get() == process.pid
+    assert lazy() == os.getpid()
