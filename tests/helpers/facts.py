@@ -5,10 +5,15 @@ from __future__ import annotations
 import json
 import random
 import string
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from gist_core.cases import Case
+from gist_core.passage import Passage, Span
+from gist_core.segment import segments
 from gist_core.training import export, recipe
 
 NAMES = ["Napoleon", "cat", "dog", "cheese", "iron", "mat"]
@@ -51,10 +56,25 @@ def write_facts(folder: Path) -> Path:
     return folder
 
 
+def as_plain_tables(cases: Sequence[Case], seed: int) -> list[Case]:
+    """The units as rows between tabs, in words that the tiny tokenizer knows: others it would take for a language."""
+    found = []
+    for case in cases:
+        said = [[p.text[s.span.start : s.span.end] for s in segments(p.text)] for p in case.passages]
+        texts = ["\n".join(f"{unit}\tthe cat sat" for unit in ("the cat", *units)) for units in said]
+        places = [(text, text.find("A ")) for text in texts]
+        evidence = [[Span(at, text.index("\n", at))] if at >= 0 else [] for text, at in places]
+        passages = [Passage(p.id, text) for p, text in zip(case.passages, texts, strict=True)]
+        found.append(replace(case, passages=passages, evidence=evidence))
+    return found
+
+
 def mix_of_facts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs of ``gist train selective`` learn from, and are rated by, a few facts instead of the sets of the mix."""
     for name in ("SELECTIVE_MIX", "VALIDATION_MIX"):
         monkeypatch.setattr(recipe, name, {"facts": 24})
     monkeypatch.setattr(export, "SELECTIVE_MIX", {"facts": 24})
-    for mode, name in (("query", "facts"), ("foreign", "foreign"), ("free", "facts")):
+    for mode, name in (("query", "facts"), ("foreign", "foreign"), ("free", "facts"), ("rows", "facts")):
         monkeypatch.setitem(export.CASES, mode, {name: 12})
+    monkeypatch.setattr(export, "TABLES", 0)
+    monkeypatch.setattr(export, "as_tables", as_plain_tables)

@@ -100,11 +100,12 @@ def calibrate(
     data: Questions,
     model: Annotated[Path, typer.Option(help="Folder of a selective checkpoint; its gist.json is changed.")],
     version: Annotated[str, typer.Option(help="Version that the calibrated checkpoint gets.")],
+    seed: Annotated[int, typer.Option(help="Seed of which questions are drawn.")] = 13,
 ) -> None:
     """Scale the scores of a checkpoint so that a threshold says which share of the answers it may lose."""
     from gist_core.training.export import recalibrate
 
-    found = recalibrate(model, data, version)
+    found = recalibrate(model, data, version, seed)
     typer.echo(f"logit -> {found.slope:.4f} * logit + {found.offset:.4f}", err=True)
 
 
@@ -116,14 +117,17 @@ def rating(
     model: Annotated[Path, typer.Option(help="Folder of a selective checkpoint; it is changed.")],
     mode: Annotated[
         Mode,
-        typer.Option(help="Questions in English, in other languages, or none: which calls are rated by it."),
+        typer.Option(
+            help="What is rated by it: calls with a question in English, in another language, or none; rows of tables."
+        ),
     ],
     version: Annotated[str, typer.Option(help="Version that the checkpoint gets.")],
+    seed: Annotated[int, typer.Option(help="Seed of which questions are drawn, and of the first weights.")] = 13,
 ) -> None:
     """Learn anew how a finished checkpoint rates the units of one kind of call; its network stays as it is."""
     from gist_core.training.export import refit
 
-    learned = refit(model, data, mode, version)
+    learned = refit(model, data, mode, version, seed)
     typer.echo(f"{mode}: length exponent {learned.length_exponent}", err=True)
 
 

@@ -20,7 +20,7 @@ from gist_core.keep import KeepItem, resolve_keep
 from gist_core.lazy import Lazy
 from gist_core.metadata import title_of
 from gist_core.passage import Compressed, Passage, ScoredSpan, Span, Usage, hash_text, render
-from gist_core.segment import words
+from gist_core.segment import Kind, words
 from gist_core.tokens import token_counter
 
 if TYPE_CHECKING:
@@ -146,6 +146,8 @@ class SelectiveCompressor:
 
         parts, found = self._engine().parts, signals(prepared, scores)
         logits = parts.ratings[prepared.mode](found.units)
+        if prepared.mode == "query":
+            logits = _with_rows(prepared, logits, parts.ratings["rows"](found.units))
         if prepared.mode == "query" and parts.model.config.granularity == "sentence":
             texts, titles = [p.text for p in passages], [title_of(p.metadata) for p in passages]
             logits = with_bridges(texts, titles, prepared.segments, logits)
@@ -191,6 +193,14 @@ def _in_logits(budget: Budget) -> Budget:
 
 def _probability(logit: float) -> float:
     return 1 / (1 + math.exp(-max(min(logit, 30.0), -30.0)))
+
+
+def _with_rows(prepared: Prepared, logits: Floats, of_rows: Floats) -> Floats:
+    """The logits, rows of tables by their own rating: a row is found by its words, where a sentence is read."""
+    import numpy as np
+
+    is_row = [s.kind is Kind.TABLE_ROW for found in prepared.segments for s in found]
+    return np.where(np.array(is_row, dtype=np.bool_), of_rows, logits)
 
 
 def _units(prepared: Prepared, logits: Floats) -> list[list[Unit]]:

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
-Mode = Literal["query", "foreign", "free"]
-"""With a query, with one in a language of which the vocabulary can only spell the words, without one."""
+Mode = Literal["query", "foreign", "free", "rows"]
+"""With a query, with one in a language of which the vocabulary can only spell the words, without one; and the rows of
+tables in calls of the first kind."""
 MODES: tuple[Mode, ...] = get_args(Mode)
 SIGNALS = (
     "keep",

@@ -37,6 +37,7 @@ from gist_core.selective.fusion import AS_IT_IS, MODES, Calibration, Mode, Ratin
 from gist_core.selective.model import SelectiveModel
 from gist_core.training.fusion import Rated, calibrate, choose_exponent, fit_fusion, held_out_logits, rate_cases
 from gist_core.training.mix import SELECTIVE_MIX
+from gist_core.training.tables import as_tables, table_cases
 from gist_core.training.vocabulary import reachable, renumbered, trim_vocabulary
 
 CASES: dict[Mode, dict[str, int]] = {
@@ -65,8 +66,20 @@ CASES: dict[Mode, dict[str, int]] = {
         "qmsum_train": 8,
         "friendsqa": 100,
     },
+    "rows": {
+        "nolicence_squadshifts_new_wiki": 100,
+        "nolicence_squadshifts_reddit": 100,
+        "policyqa": 100,
+        "friendsqa": 100,
+        "qed_dev": 60,
+    },
 }
-"""Of which sets, and of how many questions each, a mode's rating is learned; every set counts alike."""
+"""Of which sets, and of how many questions each, a mode's rating is learned; every set counts alike.
+
+For the mode ``"rows"`` their sentences become the rows of tables, and ``TABLES`` questions over tables are made up.
+"""
+TABLES = 400
+SEED = 13
 
 
 def export_selective(
@@ -117,27 +130,29 @@ def export_languages(start: Path, foreign: Foreign, data: Path, out: Path, versi
     refit(out, data, "foreign", version)
 
 
-def refit(folder: Path, data: Path, mode: Mode, version: str) -> Rating:
+def refit(folder: Path, data: Path, mode: Mode, version: str, seed: int = SEED) -> Rating:
     """Learn the rating of one mode of a finished checkpoint anew, in place and under a new version; all else stays.
+
+    ``seed``: of the questions that are drawn, and of the fusion's first weights.
 
     Raises:
         InvalidInputError: No question of the mode's sets makes a call of that mode.
     """
     parts = load_parts(folder)
-    learned = _fit_rating(start_engine(parts, "auto"), data, mode)
+    learned = _fit_rating(start_engine(parts, "auto"), data, mode, seed)
     kept = parts.with_rating(mode, learned)
     manifest = replace(read_manifest(folder), version=version, config=settings_of(kept))
     update_checkpoint(folder, manifest, fusion_tensors(kept))
     return learned
 
 
-def recalibrate(folder: Path, data: Path, version: str) -> Calibration:
+def recalibrate(folder: Path, data: Path, version: str, seed: int = SEED) -> Calibration:
     """Calibrate a finished checkpoint on the validation split, in place and under a new version; weights stay.
 
     The fusion has seen these questions; what a threshold loses of others is for ``gist evaluate --thresholds`` to say.
     """
     parts = load_parts(folder)
-    rated = _rated(start_engine(parts, "auto"), data, "query")
+    rated = _rated(start_engine(parts, "auto"), data, "query", seed)
     rating = parts.ratings["query"]
     found = calibrate(rated, [rating.fusion(r.signals) for r in rated])
     kept = parts.with_rating("query", replace(rating, calibration=found))
@@ -145,22 +160,25 @@ def recalibrate(folder: Path, data: Path, version: str) -> Calibration:
     return found
 
 
-def _fit_rating(engine: Engine, data: Path, mode: Mode) -> Rating:
+def _fit_rating(engine: Engine, data: Path, mode: Mode, seed: int = SEED) -> Rating:
     """Exponent and calibration are chosen by fusions that have not seen the case they rate."""
-    rated = _rated(engine, data, mode)
-    logits = held_out_logits(rated)
+    rated = _rated(engine, data, mode, seed)
+    logits = held_out_logits(rated, seed=seed)
     calibration = AS_IT_IS if mode == "free" else calibrate(rated, logits)
-    return Rating(fit_fusion(rated), choose_exponent(rated, logits), calibration)
+    exponent = 0.0 if mode == "rows" else choose_exponent(rated, logits)  # a call has one, that of its own mode
+    return Rating(fit_fusion(rated, seed=seed), exponent, calibration)
 
 
-def rated_cases(engine: Engine, data: Path, mode: Mode) -> list[Rated]:
+def rated_cases(engine: Engine, data: Path, mode: Mode, seed: int = SEED) -> list[Rated]:
     """The questions of ``CASES`` for a mode, rated; those that do not make a call of it are left out."""
-    cases = [c for name, limit in CASES[mode].items() for c in load_cases(data, name, "validation", limit)]
+    cases = [c for name, limit in CASES[mode].items() for c in load_cases(data, name, "validation", limit, seed)]
+    if mode == "rows":
+        cases = as_tables(cases, seed) + table_cases(TABLES, seed)
     return rate_cases(engine, cases, mode)
 
 
-def _rated(engine: Engine, data: Path, mode: Mode) -> list[Rated]:
-    rated = rated_cases(engine, data, mode)
+def _rated(engine: Engine, data: Path, mode: Mode, seed: int) -> list[Rated]:
+    rated = rated_cases(engine, data, mode, seed)
     if not rated:
         raise InvalidInputError(
             f"No question of {', '.join(CASES[mode])} makes a call of mode {mode!r}.",

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from gist_core.cases import Case
 from gist_core.metadata import title_of
 from gist_core.passage import Span
+from gist_core.segment import Kind
 from gist_core.selective.engine import Engine
 from gist_core.selective.fusion import SIGNALS, Calibration, Fusion, Mode
 from gist_core.selective.signals import prepare, signals
@@ -40,7 +41,10 @@ class Rated:
 
 
 def rate_cases(engine: Engine, cases: Sequence[Case], mode: Mode) -> list[Rated]:
-    """Signals and labels of every unit of the cases; cases of another mode or without evidence are left out."""
+    """Signals and labels of every unit of the cases; cases of another mode or without evidence are left out.
+
+    Of ``"rows"`` the rows of tables alone count, in calls of the mode ``"query"``.
+    """
     rated = []
     for case in cases:
         if not any(case.evidence):
@@ -48,21 +52,26 @@ def rate_cases(engine: Engine, cases: Sequence[Case], mode: Mode) -> list[Rated]
         titles = [title_of(p.metadata) for p in case.passages]
         texts = [p.text for p in case.passages]
         read = read_units(engine, texts, None if mode == "free" else case.query, titles)
-        if read.mode != mode:
+        if read.mode != ("query" if mode == "rows" else mode):
             continue
         evidence = np.array([_is_evidence(span, case.evidence[i]) for i, span in read.spans], dtype=np.float32)
-        if evidence.any():
-            rated.append(Rated(case.set, read.signals, evidence, read.sizes))
+        counts = read.is_row if mode == "rows" else np.ones(len(evidence), dtype=np.bool_)
+        if evidence[counts].any():
+            rated.append(Rated(case.set, read.signals[counts], evidence[counts], read.sizes[counts]))
     return rated
 
 
 class ReadUnits(NamedTuple):
-    """The units of a call: ``spans`` with the number of their text, ``signals`` (U, F), ``sizes`` (U,) in tokens."""
+    """The units of a call: ``spans`` with the number of their text, ``signals`` (U, F), ``sizes`` (U,) in tokens.
+
+    ``is_row`` (U,): whether a unit is the row of a table.
+    """
 
     mode: Mode
     spans: list[tuple[int, Span]]
     signals: Floats
     sizes: Floats
+    is_row: NDArray[np.bool_]
 
 
 def read_units(engine: Engine, texts: Sequence[str], query: str | None, titles: Sequence[str] = ()) -> ReadUnits:
@@ -72,7 +81,8 @@ def read_units(engine: Engine, texts: Sequence[str], query: str | None, titles: 
     found = signals(made, engine.worker.submit(made.items).result())
     spans = [(i, s.span) for i, group in enumerate(made.segments) for s in group]
     sizes = np.bincount(made.cut.tokens.unit, minlength=len(spans)).astype(np.float32)
-    return ReadUnits(made.mode, spans, found.units, sizes)
+    is_row = np.array([s.kind is Kind.TABLE_ROW for group in made.segments for s in group], dtype=np.bool_)
+    return ReadUnits(made.mode, spans, found.units, sizes, is_row)
 
 
 def _is_evidence(span: Span, evidence: Sequence[Span]) -> bool:
@@ -133,9 +143,9 @@ def _weighted_ranking(logits: Tensor, target: Tensor, group: Tensor, share: Tens
     return -((good + 1e-30) / (mass + 1e-30)).log().mul(share).sum()
 
 
-def held_out_logits(rated: Sequence[Rated], folds: int = 5) -> list[Floats]:
+def held_out_logits(rated: Sequence[Rated], folds: int = 5, seed: int = 13) -> list[Floats]:
     """The logits of every case's units, (U,) each, by fusions fitted on other cases."""
-    fusions = [fit_fusion([r for i, r in enumerate(rated) if i % folds != f]) for f in range(folds)]
+    fusions = [fit_fusion([r for i, r in enumerate(rated) if i % folds != f], seed=seed) for f in range(folds)]
     return [fusions[i % folds](r.signals) for i, r in enumerate(rated)]
 
 
