@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
@@ -19,6 +18,7 @@ from gist_core.batching import BatchWorker
 from gist_core.checkpoint import CONFIG, TOKENIZER, Manifest, read_manifest, read_tensors, to_int8, write_checkpoint
 from gist_core.device import resolve_device, resolve_dtype
 from gist_core.errors import CheckpointError, CompressionError
+from gist_core.lazy import Lazy
 from gist_core.selective.config import SelectiveConfig
 from gist_core.selective.foreign import ROWS, Foreign
 from gist_core.selective.fusion import MODES, SIGNALS, Calibration, Fusion, Mode, Rating
@@ -134,32 +134,27 @@ def start_engine(parts: Parts, device: str) -> Engine:
         DeviceError: The device is unknown or absent.
     """
     place = resolve_device(device)
-    lock = threading.Lock()
-
     foreign = parts.foreign
 
-    @cache
     def started(*, of_foreign: bool) -> Scorer:
         model = foreign.model(parts.model) if of_foreign and foreign else parts.model
         return Scorer(start_network(model, place, resolve_dtype(place)))
 
-    def scorer(*, of_foreign: bool) -> Scorer:
-        """Started in the worker's thread: a second team of OpenMP threads would make both teams slow."""
-        with lock:
-            return started(of_foreign=of_foreign)
+    # Started in the worker's thread: a second team of OpenMP threads would make both teams slow.
+    scorers = {of_foreign: Lazy(partial(started, of_foreign=of_foreign)) for of_foreign in (False, True)}
 
     def run(items: list[WindowItem]) -> Sequence[WindowScores]:
         scores: dict[int, WindowScores] = {}
         with _model_errors(place):
             for of_foreign in {item.foreign for item in items}:
                 rows = [row for row, item in enumerate(items) if item.foreign == of_foreign]
-                found = scorer(of_foreign=of_foreign)([items[row] for row in rows])
+                found = scorers[of_foreign]()([items[row] for row in rows])
                 scores |= zip(rows, found, strict=True)
         return [scores[row] for row in range(len(items))]
 
     def embed(rows: list[NDArray[np.int64]]) -> Sequence[NDArray[np.float32]]:
         with _model_errors(place):
-            return scorer(of_foreign=False).embed(rows)
+            return scorers[False]().embed(rows)
 
     most = float(PaddedNetwork.batch_tokens)
     return Engine(
