@@ -5,7 +5,7 @@
 #
 # Needs the extra "evaluate". Rows go to OUT/rows.jsonl; report.md, report.json and report.html beside them. The picture goes to
 # OUT/quality.svg, what whole sentences could keep to OUT/ceiling.md, one set beside every baseline that can be had to OUT/every,
-# and all of PolicyQA's test side to OUT/policyqa. An hour on one core.
+# and the whole test sides of the sets that have 200 questions or more to OUT/whole. Two hours on one core.
 set -eu
 beside_six() {
     gist evaluate "$@" --system head --system tail --system "random sentences" --system bm25 --system "minilm sentences" \
@@ -14,7 +14,9 @@ beside_six() {
 beside_six --data "$1" --out "$2" --model "${3:-default}"
 python "$(dirname "$0")/ceiling.py" "$1" "$2"
 gist evaluate --data "$1" --out "$2/every" --model "${3:-default}" --set nq20_even
-beside_six --data "$1" --out "$2/policyqa" --model "${3:-default}" --set policyqa --limit 1000
+beside_six --data "$1" --out "$2/whole" --model "${3:-default}" --limit 1000 --set policyqa --set friendsqa \
+    --set nolicence_squadshifts_new_wiki_10doc --set nolicence_squadshifts_amazon_reviews --set nolicence_squadshifts_reddit \
+    --set covidqa
 python - "$2" <<'END'
 import sys
 from pathlib import Path
