@@ -21,6 +21,7 @@ from gist_core.lazy import Lazy
 from gist_core.metadata import title_of
 from gist_core.passage import Compressed, Passage, ScoredSpan, Span, Usage, hash_text, render
 from gist_core.segment import Kind, words
+from gist_core.selective.repeats import once
 from gist_core.tokens import token_counter
 
 if TYPE_CHECKING:
@@ -155,9 +156,10 @@ class SelectiveCompressor:
         return _units(prepared, logits), found.keep
 
     def _choose(self, call: _Call, prepared: Prepared, units: list[list[Unit]], keep: Floats) -> Allocation:
+        texts = [p.text for p in call.passages]
         return allocate(
-            [p.text for p in call.passages],
-            units,
+            texts,
+            once(texts, units) if call.budget.scope == "total" else units,
             _in_logits(call.budget),
             token_counter(call.budget.tokenizer),
             keep=call.keep,
