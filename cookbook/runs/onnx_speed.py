@@ -1,6 +1,6 @@
 """Would ONNX Runtime serve the default model's network as fast as the project's own CPU path, and keep the same spans?
 
-    OMP_WAIT_POLICY=passive python cookbook/runs/onnx.py OUT
+    OMP_WAIT_POLICY=passive python cookbook/runs/onnx_speed.py OUT
 
 Needs onnxruntime, onnx and onnxscript, which the project does not depend on (measured with 1.32, 1.23 and 0.7).
 Threads that wait sleep here, torch's and ONNX Runtime's: beside other jobs, two that spin for one another took thirty
@@ -374,8 +374,6 @@ def table(columns: Mapping[str, Mapping[str, str]]) -> str:
 
 def main(folder: Path) -> None:
     """Export, measure and print."""
-    here = Path(__file__).resolve().parent
-    sys.path[:] = [p for p in sys.path if Path(p).resolve() != here]  # where "onnx" is this file
     folder.mkdir(parents=True, exist_ok=True)
     export(parts().model, folder)
     for part in ("query", "windows"):
