@@ -31,14 +31,10 @@ from gist_core.passage import hash_text, render
 from gist_core.settings import CompressionSettings
 from gist_core.tokens import token_counter
 from langchain_gist import GistCompressor
-from tests.helpers.lexical import Broken, LexicalCompressor
+from tests.helpers.lexical import Broken, LexicalCompressor, count_words
 from tests.helpers.stories import ANSWERS, QUESTIONS, SONG_QUESTION, SONGS, STORIES
 
 QUERY = QUESTIONS["bridge"]
-
-
-def count_words(text: str) -> int:
-    return len(text.split())
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from gist_core.memory import MemoryArchive
 from gist_core.memory.sql import SqlArchive
 from gist_core.settings import MemorySettings
 from llamaindex_gist import GistMemory, GistMemoryEvent, GistMessage
-from tests.helpers.lexical import Broken, LexicalCompressor
+from tests.helpers.lexical import Broken, LexicalCompressor, count_words
 from tests.helpers.models import needs_default
 from tests.helpers.scripted_llm import check_prompt, prompt_tokens
 
@@ -358,10 +358,6 @@ def test_a_dump_leads_to_the_memory_while_it_lives():
         GistMemory.from_dict(data, model=MODEL)
     again = GistMemory.from_dict(data, model=MODEL, tokenizer=count_words)
     assert again.get_all() == chat(40)
-
-
-def count_words(text: str) -> int:
-    return len(text.split())
 
 
 def check_same(one, other):

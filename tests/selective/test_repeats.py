@@ -9,7 +9,7 @@ from gist_core.selective.repeats import once
 
 BOARD = "The board approved the budget of four million dollars in March."
 CHUNKS = [f"{BOARD} Nobody objected to it.", f"It met on Monday.\n{BOARD}", "Ann Weber paid for the new roof in May."]
-QUERY = "Who approved the budget, and who paid for the roof?"
+QUERY = "What budget did the board approve?"
 
 
 def kept(chunks, budget: Budget) -> list[str]:
@@ -20,9 +20,9 @@ def kept(chunks, budget: Budget) -> list[str]:
 
 
 def test_the_same_sentence_is_paid_for_once() -> None:
-    found = kept(CHUNKS, Budget(tokens=24))
+    found = kept(CHUNKS, Budget(tokens=30))  # two copies would fit, or one and more
     assert sum(BOARD in text for text in found) == 1
-    assert "Ann Weber" in found[2]
+    assert any(text.replace(BOARD, "").strip() for text in found)
 
 
 def test_a_threshold_takes_one_copy() -> None:

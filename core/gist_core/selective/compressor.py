@@ -149,10 +149,10 @@ class SelectiveCompressor:
         logits = parts.ratings[prepared.mode](found.units)
         if prepared.mode == "query":
             logits = _with_rows(prepared, logits, parts.ratings["rows"](found.units))
-        if prepared.mode == "query" and parts.model.config.granularity == "sentence":
-            texts, titles = [p.text for p in passages], [title_of(p.metadata) for p in passages]
-            logits = with_bridges(texts, titles, prepared.segments, logits)
-            logits = with_antecedents(texts, prepared.segments, logits)
+            if parts.model.config.granularity == "sentence":
+                texts, titles = [p.text for p in passages], [title_of(p.metadata) for p in passages]
+                logits = with_bridges(texts, titles, prepared.segments, logits)
+                logits = with_antecedents(texts, prepared.segments, logits)
         return _units(prepared, logits), found.keep
 
     def _choose(self, call: _Call, prepared: Prepared, units: list[list[Unit]], keep: Floats) -> Allocation:
