@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from gist_core.errors import BudgetTooSmallError, CheckpointError, GistError, InvalidInputError
+from gist_core.files import write_whole
 
 FAILED = 1
 BAD_INPUT = 2
@@ -121,13 +122,9 @@ def write_file(path: Path, text: str) -> None:
     Raises:
         InvalidInputError: the place cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        temporary.write_text(text, encoding="utf-8", newline="")
-        temporary.replace(path)
+        write_whole(path, text.encode())
     except OSError as error:
         raise InvalidInputError(
             f"Cannot write {str(path)!r}: {error.strerror or error}.", hint="Name a file in a folder you can write to."
         ) from error
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -15,6 +14,7 @@ from gist_core.errors import InvalidInputError
 from gist_core.evaluation.quality import OURS, Tasks
 from gist_core.evaluation.rows import read_rows
 from gist_core.evaluation.tasks import side_of
+from gist_core.files import write_whole
 from gist_core.loading import DEFAULT
 
 FILE = "run.json"
@@ -173,12 +173,9 @@ def _named(kind: str, name: str) -> str:
 
 
 def _write(out: Path, settings: RunSettings) -> None:
-    path = out / FILE
-    temporary = out / f".{FILE}.{os.getpid()}.tmp"
     try:
         out.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(json.dumps(asdict(settings), indent=1) + "\n", encoding="utf-8")
-        temporary.replace(path)
+        write_whole(out / FILE, (json.dumps(asdict(settings), indent=1) + "\n").encode())
     except OSError as error:
         raise InvalidInputError(
             f"Cannot write to --out {str(out)!r}: {error.strerror or error}.", hint="Name a folder you can write to."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -15,6 +14,7 @@ from gist_core.evaluation.report.markdown import to_markdown
 from gist_core.evaluation.report.page import to_page
 from gist_core.evaluation.report.summary import summarise
 from gist_core.evaluation.rows import read_rows
+from gist_core.files import write_whole
 
 _NAMES = ("rows", "answers", "speed", "likelihood")
 _NOTHING: Mapping[str, str] = MappingProxyType({})
@@ -41,20 +41,10 @@ def write_report(out: Path, cases: Cases | None = None, about: Mapping[str, str]
     summary = summarise(rows, answers, speed, likelihood)
     best, worst = choose(rows, cases) if cases is not None else ([], [])
     text = to_markdown(summary, about)
-    _write(out / "report.json", to_json(summary, about))
-    _write(out / "report.html", to_page(summary, about, best, worst))
-    _write(out / "report.md", text)
+    write_whole(out / "report.json", to_json(summary, about).encode())
+    write_whole(out / "report.html", to_page(summary, about, best, worst).encode())
+    write_whole(out / "report.md", text.encode())
     return text
-
-
-def _write(path: Path, text: str) -> None:
-    """The whole file or nothing."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8", newline="")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 __all__ = ["cell", "difference", "write_report"]

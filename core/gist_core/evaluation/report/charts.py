@@ -6,7 +6,6 @@ dashes. Text stays text; axes and text take the colour of the page's text; the g
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from gist_core.evaluation.report.groups import METRICS, Rows, groups_of, metrics
 from gist_core.evaluation.report.latency import Lines
 from gist_core.evaluation.report.svg import SETTINGS, inline, load_matplotlib, png, standalone
 from gist_core.evaluation.report.tables import OURS, Table, table
+from gist_core.files import write_whole
 
 _OURS_COLOUR = "#d55e00"
 _COLOURS = ("#0072b2", "#009e73", "#c06090", "#a07800", "#8565c4", "#777777", "#2a8fb8")
@@ -75,13 +75,8 @@ def write_picture(rows: Rows, path: Path, group: str = "multi-document") -> None
     found = table(group, members, rows, metrics)
     systems = sorted(dict.fromkeys(row["system"] for row in rows), key=lambda s: s != OURS)
     figure = _curves(found, [s for s in systems if any(s == key[0] for key in found.quality)])
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        drawn = png(figure) if path.suffix == ".png" else standalone(figure, _title(found), _told(found)).encode()
-        temporary.write_bytes(drawn)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    drawn = png(figure) if path.suffix == ".png" else standalone(figure, _title(found), _told(found)).encode()
+    write_whole(path, drawn)
 
 
 def _curves(found: Table, systems: Sequence[str]) -> Any:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -18,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from gist_core.errors import InvalidInputError
+from gist_core.files import write_whole
 from gist_core.highlight import escape, page
 from gist_core.svg import COLOURS, DASHES, DOTTED, Chart, Series, Steps, figure
 from gist_core.svg import STYLE as CHART_STYLE
@@ -71,13 +71,7 @@ def write_curves(log: Path, page: Path) -> None:
     """
     if not log.is_file():
         raise InvalidInputError(f"There is no log {str(log)!r}.", hint="Give the log.jsonl of a co-training run.")
-    text = to_page(read_log(log.read_bytes()))
-    temporary = page.with_name(f".{page.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8", newline="")
-        temporary.replace(page)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_whole(page, to_page(read_log(log.read_bytes())).encode())
 
 
 def read_log(data: bytes) -> Log:
