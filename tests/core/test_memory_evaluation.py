@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 from gist_core.budget import Budget
 from gist_core.cli import app
+from gist_core.errors import InvalidInputError
 from gist_core.evaluation.memory_baselines import (
     Shown,
     at_random,
@@ -89,6 +90,14 @@ def test_a_sample_is_fixed_and_no_larger_than_asked_for(tmp_path):
     again = load_chats(tmp_path, "made", sample)
     assert [chat.id for chat in again] == [chat.id for chat in chats]
     assert [q.id for chat in again for q in chat.questions if q.asked] == asked
+
+
+def test_a_set_that_is_no_conversation_is_named_with_the_record(tmp_path):
+    record = _record(1)
+    del record["documents"][0]["role"]
+    _write(tmp_path, [record])
+    with pytest.raises(InvalidInputError, match=f"made is no set of conversations.*{record['id']}.*no role"):
+        load_chats(tmp_path, "made", Sample())
 
 
 def test_a_limit_overrides_sizes_and_a_set_that_is_not_known_gives_its_test_side():

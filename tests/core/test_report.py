@@ -528,6 +528,16 @@ def test_a_picture_that_cannot_be_is_refused(tmp_path, name, group):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_legend_says_whose_outputs_were_over_their_budget(tmp_path):
+    pytest.importorskip("matplotlib")
+    rows = [_row("covidqa", str(n), name, over=n < 2) for n in range(3) for name in ("gist", "rewriter")]
+    for row in rows[::2]:
+        row["over"] = False
+    write_picture(rows, tmp_path / "x.svg", "long documents")
+    texts = {"".join(e.itertext()).strip() for e in ET.parse(tmp_path / "x.svg").iter()}
+    assert {"gist", "rewriter (2 over)"} <= texts
+
+
 def test_names_that_matplotlib_would_read_are_shown(tmp_path):
     pytest.importorskip("matplotlib")
     rows = [_row("covidqa", "1", system) for system in ("gist", "_hidden", "a $b$ ^c")]

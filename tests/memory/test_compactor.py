@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from gist_core.budget import Budget
 from gist_core.errors import BudgetTooSmallError, CompressionError, GistError, InvalidInputError
-from gist_core.fallback import GistWarning
+from gist_core.fallback import WRONG_SETTINGS, GistWarning
 from gist_core.memory import (
     Compaction,
     ConversationCompactor,
@@ -292,6 +292,22 @@ def test_a_failing_model_leaves_the_turns_and_loses_nothing():
     assert found.turns == tuple(turns)
     assert isinstance(found.error, CompressionError)
     assert memory.archive.get("default", ["bad", "t29"]) == [bad, turns[-1]]
+
+
+@pytest.mark.parametrize("wrong", WRONG_SETTINGS)
+def test_a_model_that_cannot_be_had_is_never_passed_over(wrong):
+    class Broken(QuickCompressor):
+        def compress_many(self, *_, **__):
+            raise wrong("It cannot be had.", hint="Set it up.")
+
+        compress = compress_many
+
+    memory = ConversationCompactor(
+        MemoryPolicy(high_water=300, low_water=150, keep_last=2, on_error="original"), compressor=Broken()
+    )
+    with pytest.raises(wrong, match="cannot be had"):
+        memory.compact(chat(40))
+    assert [t.id for t in memory.archive.turns("default")] == [t.id for t in chat(40)]
 
 
 def test_what_cannot_fit_says_so_or_stays():

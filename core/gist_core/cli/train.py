@@ -42,6 +42,10 @@ def selective(
         bool,
         typer.Option("--mine", help="Train on the wrong windows that --start takes for the best."),
     ] = False,
+    branch_layers: Annotated[
+        int | None,
+        typer.Option(help="Layers that read question and text together; default: as before, 2 of an encoder."),
+    ] = None,
     steps: Annotated[int, typer.Option(min=0, help="Optimiser steps; 0 goes once through the mix.")] = 0,
     seed: Annotated[int, typer.Option(help="Seed of sampling and initial heads.")] = 13,
     name: Annotated[str, typer.Option(help="Name of the checkpoint.")] = "gist-selective",
@@ -51,10 +55,12 @@ def selective(
 
     One that goes on from a checkpoint (--start) leaves what that keeps without a question as it is.
 
-    A deeper encoder, or several runs, can be distilled into it (--teacher).
+    A deeper encoder, or several runs, can be distilled into it (--teacher). With a longer interaction (--branch-layers)
+    it finds more and takes longer.
     """
     from gist_core.encoders import encoder_folder
     from gist_core.selective.engine import load_parts
+    from gist_core.training.deepening import deepened
     from gist_core.training.export import export_selective
     from gist_core.training.recipe import train_selective, untrained_parts
     from gist_core.training.selective import SelectiveRecipe
@@ -62,7 +68,9 @@ def selective(
     if mine and not start:
         raise InvalidInputError("--mine has no model to mine with.", hint="Name a trained checkpoint with --start.")
     parts = load_parts(start) if start else untrained_parts(encoder_folder(encoder), seed)
-    ratings: dict[Mode, Rating] = {"free": parts.ratings["free"]} if start else {}
+    ratings: dict[Mode, Rating] = {"free": parts.ratings["free"]} if start and branch_layers is None else {}
+    if branch_layers is not None:
+        parts = deepened(parts, branch_layers)
     teachers = [load_parts(folder) for folder in teacher or ()]
     recipe = SelectiveRecipe(steps=steps, seed=seed)
     model = train_selective(data, out, parts, recipe, goes_on=start is not None, teachers=teachers, mine=mine)

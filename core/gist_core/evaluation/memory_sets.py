@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from gist_core.cases import EVIDENCE_KINDS
+from gist_core.errors import InvalidInputError
 from gist_core.evaluation.metrics import holds_answer, usable_answers
 from gist_core.evaluation.runner import TOKENIZER
 from gist_core.memory import MemoryPolicy, ToolCall, Turn
@@ -103,7 +104,7 @@ def load_chats(data: Path, name: str, sample: Sample, seed: int = 13) -> list[Ch
     Turns of the system are left out: they are rules and not conversation, and every memory keeps them as they are.
 
     Raises:
-        InvalidInputError: The set is not in the folder.
+        InvalidInputError: The set is not in the folder, or is none of conversations.
     """
     found: dict[str, list[Record]] = {}
     for record in read_records(data, name):
@@ -122,6 +123,16 @@ def load_chats(data: Path, name: str, sample: Sample, seed: int = 13) -> list[Ch
 
 
 def _chat(name: str, records: Sequence[Record], asked: set[str]) -> Chat:
+    """One conversation.
+
+    Raises:
+        InvalidInputError: Its documents have no roles.
+    """
+    if not all(d.get("role") for d in records[0]["documents"]):
+        raise InvalidInputError(
+            f"{name} is no set of conversations: a document of record {records[0]['id']!r} has no role.",
+            hint="Every document of a conversation is a turn: give it role='user', 'assistant', 'system' or 'tool'.",
+        )
     turns = tuple(_turns(records[0]["documents"]))
     text = "\n".join(map(said, turns))
     questions = tuple(_question(r, text, asked) for r in records if _evidence(r))

@@ -11,7 +11,7 @@ from collections.abc import Sequence, Set
 from gist_core.budget import Budget
 from gist_core.compressor import TextCompressor
 from gist_core.errors import BudgetTooSmallError, GistError, InvalidInputError
-from gist_core.fallback import GistWarning
+from gist_core.fallback import WRONG_SETTINGS, GistWarning
 from gist_core.loading import load_compressor
 from gist_core.memory.archive import Archive, MemoryArchive, check_archivable, check_conversation
 from gist_core.memory.compaction import Compaction, MemoryUsage
@@ -92,7 +92,8 @@ class ConversationCompactor:
         Raises:
             InvalidInputError: A turn cannot be archived; nothing is changed.
             BudgetTooSmallError: What has to stay is above the high-water mark (``on_error="raise"``).
-            GistError: The model or the archive failed (``on_error="raise"``).
+            GistError: The model or the archive failed (``on_error="raise"``), or the model cannot be had at all: its
+                checkpoint, its device or an extra that it needs.
         """
         check_turns(turns)
         with self._lock:
@@ -179,7 +180,7 @@ class ConversationCompactor:
             self._take(self._without_strays(self._entries))
             error = self._compacted() if self._is_due() else None
         except GistError as failure:
-            if self.policy.on_error == "raise":
+            if self.policy.on_error == "raise" or isinstance(failure, WRONG_SETTINGS):
                 raise
             warnings.warn(f"The conversation stays as it was: {failure}", GistWarning, stacklevel=4)
             error = failure

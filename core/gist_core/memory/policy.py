@@ -29,7 +29,8 @@ class MemoryPolicy:
         tool_result_tokens: A tool's JSON result is shortened to so many tokens before it enters a gist.
         on_error: Where the model or the archive fails, or what must stay is above ``high_water``: ``"raise"``, or
             ``"original"`` to go on with a warning: after a failure with the view as it stood and the new turns word
-            for word, else with what must stay and short gists, which is the smallest view there is.
+            for word, else with what must stay and short gists, which is the smallest view there is. A checkpoint, a
+            device or an extra that is missing is raised in any case.
 
     Raises:
         InvalidInputError: A value is unusable.

@@ -26,6 +26,7 @@ from gist_core.tokens import token_counter
 
 if TYPE_CHECKING:
     from gist_core.selective.engine import Engine
+    from gist_core.selective.fusion import Rating
     from gist_core.selective.scorer import WindowScores
     from gist_core.selective.signals import Floats, Prepared
 
@@ -148,7 +149,7 @@ class SelectiveCompressor:
         parts, found = self._engine().parts, signals(prepared, scores)
         logits = parts.ratings[prepared.mode](found.units)
         if prepared.mode == "query":
-            logits = _with_rows(prepared, logits, parts.ratings["rows"](found.units))
+            logits = _with_rows(prepared, logits, found.units, parts.ratings["rows"])
             if parts.model.config.granularity == "sentence":
                 texts, titles = [p.text for p in passages], [title_of(p.metadata) for p in passages]
                 logits = with_bridges(texts, titles, prepared.segments, logits)
@@ -197,12 +198,16 @@ def _probability(logit: float) -> float:
     return 1 / (1 + math.exp(-max(min(logit, 30.0), -30.0)))
 
 
-def _with_rows(prepared: Prepared, logits: Floats, of_rows: Floats) -> Floats:
+def _with_rows(prepared: Prepared, logits: Floats, signals: Floats, rating: Rating) -> Floats:
     """The logits, rows of tables by their own rating: a row is found by its words, where a sentence is read."""
     import numpy as np
 
-    is_row = [s.kind is Kind.TABLE_ROW for found in prepared.segments for s in found]
-    return np.where(np.array(is_row, dtype=np.bool_), of_rows, logits)
+    is_row = np.array([s.kind is Kind.TABLE_ROW for found in prepared.segments for s in found], dtype=np.bool_)
+    if not is_row.any():
+        return logits
+    changed = logits.copy()
+    changed[is_row] = rating(signals[is_row])
+    return changed
 
 
 def _units(prepared: Prepared, logits: Floats) -> list[list[Unit]]:

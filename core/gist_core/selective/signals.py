@@ -100,7 +100,7 @@ def prepare(
     found = [units_of(t, config.granularity) for t in texts]
     units = [[s.span for s in f] for f in found]
     encoded, tokens = _read(query or "", texts, units, tokenizer)
-    mode = _mode(encoded, tokens, tokenizer)
+    mode = _mode(query or "", encoded, tokens, tokenizer)
     changed = foreign if mode == "foreign" else None
     if changed:
         tokenizer = changed()
@@ -156,11 +156,11 @@ def _query_ids(query: Encoding, limit: int) -> Ints:
     return np.asarray(ids, dtype=np.int64)
 
 
-def _mode(query: Encoding, tokens: Tokens, tokenizer: Tokenizer) -> Mode:
+def _mode(query: str, encoded: Encoding, tokens: Tokens, tokenizer: Tokenizer) -> Mode:
     """A call is foreign if question and texts are: names alone are not, nor foreign texts asked in English."""
-    if not query.ids:
+    if not encoded.ids:
         return "free"
-    foreign = tokens.spelled > FOREIGN_TEXT and spelled_share(query, tokenizer) > FOREIGN_QUERY
+    foreign = tokens.spelled > FOREIGN_TEXT and spelled_share(encoded, tokenizer, query) > FOREIGN_QUERY
     return "foreign" if foreign else "query"
 
 

@@ -94,7 +94,7 @@ def tokenize(texts: Sequence[str], units: Sequence[Sequence[Span]], tokenizer: T
         unit = np.searchsorted(unit_starts[part.passage], offsets[:, 0], side="right") - 1
         owner.append(np.maximum(unit, 0) + firsts[part.passage])
         passage.append(np.full(len(offsets), part.passage, dtype=np.int64))
-        more = _spelled(encoding, unknown)
+        more = _spelled(encoding, unknown, part.text)
         words, spelled = words + more[0], spelled + more[1]
     columns = (ids, starts, ends, owner, passage, [np.repeat(np.arange(len(units)), list(map(len, units)))])
     share = spelled / max(words, 1)
@@ -141,18 +141,32 @@ def _encode(parts: Sequence[_Part], tokenizer: Tokenizer) -> list[Encoding]:
     return found
 
 
-def spelled_share(encoding: Encoding, tokenizer: Tokenizer) -> float:
-    """Share of the words of which the vocabulary has no more than parts: how foreign a text is to it."""
-    words, spelled = _spelled(encoding, tokenizer.token_to_id("[UNK]"))
+def spelled_share(encoding: Encoding, tokenizer: Tokenizer, text: str) -> float:
+    """Share of the words of which the vocabulary has no more than parts: how foreign a text is to it.
+
+    Words with digits are left out: an identifier is spelled in every language.
+    """
+    words, spelled = _spelled(encoding, tokenizer.token_to_id("[UNK]"), text)
     return spelled / max(words, 1)
 
 
-def _spelled(encoding: Encoding, unknown: int | None) -> tuple[int, int]:
-    """How many words there are, and how many of them are spelled."""
+def _spelled(encoding: Encoding, unknown: int | None, text: str) -> tuple[int, int]:
+    """How many words without digits there are, and how many of them are spelled."""
     number = np.asarray(encoding.word_ids, dtype=np.int64)
-    pieces = np.bincount(number) if len(number) else np.zeros(0, dtype=np.int64)
-    unread = np.bincount(number, np.asarray(encoding.ids) == unknown, minlength=len(pieces)) > 0
-    return int((pieces > 0).sum()), int(((pieces > 1) | unread).sum())
+    if not len(number):
+        return 0, 0
+    pieces = np.bincount(number)
+    unread = np.bincount(number, np.asarray(encoding.ids) == unknown) > 0
+    told = (pieces > 0) & (np.bincount(number, _digits(encoding, text)) == 0)
+    return int(told.sum()), int((told & ((pieces > 1) | unread)).sum())
+
+
+def _digits(encoding: Encoding, text: str) -> Ints:
+    """(N,) how many digits stand in each token."""
+    codes = np.frombuffer(clean(text).encode("utf-32-le"), dtype="<u4")
+    before = np.concatenate([[0], np.cumsum((codes >= ord("0")) & (codes <= ord("9")))])
+    start, end = np.asarray(encoding.offsets, dtype=np.int64).T
+    return np.asarray(before[end] - before[start])
 
 
 def read_titles(titles: Sequence[str], tokenizer: Tokenizer, limit: int) -> Titles:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gist_core.errors import InvalidInputError
+from gist_core.evaluation.report.grids import OVER
 from gist_core.evaluation.report.groups import METRICS, Rows, groups_of, metrics_of
 from gist_core.evaluation.report.latency import Lines
 from gist_core.evaluation.report.svg import SETTINGS, inline, load_matplotlib, png, standalone
@@ -22,7 +23,7 @@ _COLOURS = ("#0072b2", "#009e73", "#c06090", "#a07800", "#8565c4", "#777777", "#
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "*")
 _DASHES = ((), (4, 1.5), (1.2, 1.2), (5, 1.5, 1.2, 1.5), (7, 2))
 _WIDTH, _HEIGHT, _LEGEND_LINE = 4.2, 2.7, 0.165  # inches: shown at phone width the text is not shrunk
-_TWO_COLUMNS = 27  # characters of a system's name beside another
+_TWO_COLUMNS = 27  # characters of a label beside another
 
 
 def rate_distortion(found: Table, systems: Sequence[str]) -> str:
@@ -55,7 +56,7 @@ def latency(lines: Lines, systems: Sequence[str]) -> str:
         for s in systems
         if s in lines
     )
-    figure = _figure(draw, [s for s in systems if s in lines])
+    figure = _figure(draw, [_label(s) for s in systems if s in lines])
     return inline(figure, "Time of a call against tokens in", told, "latency")
 
 
@@ -91,14 +92,20 @@ def _curves(found: Table, systems: Sequence[str]) -> Any:
         axes.set_xticks([100 / r for r in rates], [f"{100 / r:.3g}" for r in rates], minor=False)
         axes.set_xticks([], minor=True)
 
-    return _figure(draw, shown)
+    return _figure(draw, [_legend(found, s) for s in shown])
+
+
+def _legend(found: Table, system: str) -> str:
+    """The name, and how many outputs were larger than their budget, where some were."""
+    larger = sum(count for (name, _), count in found.over.items() if name == system)
+    return f"{_label(system)} ({larger:,} {OVER})" if larger else _label(system)
 
 
 def _curve(axes: Any, found: Table, system: str, place: int) -> None:
     keys = sorted((key for key in found.share if key[0] == system), key=lambda key: found.share[key])
     own = [found.quality[key] for key in keys]
     x = [found.share[key] for key in keys]
-    style = _line(system, place)
+    style = _line(system, place) | {"label": _legend(found, system)}
     band = 0.22 if system == OURS else 0.05
     axes.fill_between(
         x, [e.low for e in own], [e.high for e in own], color=style["color"], alpha=band, linewidth=0, zorder=1
@@ -127,11 +134,11 @@ def _label(system: str) -> str:
     return system.rpartition(":")[2].lstrip("_").replace("$", r"\$")
 
 
-def _figure(draw: Callable[[Any], None], systems: Sequence[str]) -> Any:
-    """A figure with axes drawn by ``draw`` above a legend that takes its own room."""
+def _figure(draw: Callable[[Any], None], labels: Sequence[str]) -> Any:
+    """A figure with axes drawn by ``draw`` above a legend of these labels that takes its own room."""
     matplotlib = load_matplotlib()
-    columns = 2 if all(len(_label(s)) <= _TWO_COLUMNS for s in systems) else 1
-    legend = _LEGEND_LINE * -(-len(systems) // columns)
+    columns = 2 if all(len(label) <= _TWO_COLUMNS for label in labels) else 1
+    legend = _LEGEND_LINE * -(-len(labels) // columns)
     height = _HEIGHT + legend
     with matplotlib.rc_context(SETTINGS):
         figure = matplotlib.figure.Figure(figsize=(_WIDTH, height))
