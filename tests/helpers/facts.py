@@ -73,7 +73,7 @@ def mix_of_facts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs of ``gist train selective`` learn from, and are rated by, a few facts instead of the sets of the mix."""
     for name in ("SELECTIVE_MIX", "VALIDATION_MIX"):
         monkeypatch.setattr(recipe, name, {"facts": 24})
-    monkeypatch.setattr(export, "SELECTIVE_MIX", {"facts": 24})
+    monkeypatch.setattr(export, "COUNTED", ("facts",))
     for mode, name in (("query", "facts"), ("foreign", "foreign"), ("free", "facts"), ("rows", "facts")):
         monkeypatch.setitem(export.CASES, mode, {name: 12})
     monkeypatch.setattr(export, "TABLES", 0)

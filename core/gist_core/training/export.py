@@ -36,7 +36,7 @@ from gist_core.selective.foreign import Foreign
 from gist_core.selective.fusion import AS_IT_IS, MODES, Calibration, Mode, Rating, untrained
 from gist_core.selective.model import SelectiveModel
 from gist_core.training.fusion import Rated, calibrate, choose_exponent, fit_fusion, held_out_logits, rate_cases
-from gist_core.training.mix import SELECTIVE_MIX
+from gist_core.training.mix import LANGUAGES_MIX, SELECTIVE_MIX
 from gist_core.training.tables import as_tables, table_cases
 from gist_core.training.vocabulary import reachable, renumbered, trim_vocabulary
 
@@ -80,6 +80,7 @@ For the mode ``"rows"`` their sentences become the rows of tables, and ``TABLES`
 """
 TABLES = 400
 SEED = 13
+COUNTED = (*SELECTIVE_MIX, *LANGUAGES_MIX)  # sets whose word pieces are counted, to know which are left out
 
 
 def export_selective(
@@ -188,8 +189,8 @@ def _rated(engine: Engine, data: Path, mode: Mode, seed: int) -> list[Rated]:
 
 
 def _texts(data: Path, records: int = 400) -> Iterator[str]:
-    """Documents of every set of the mix, to count word pieces in."""
-    for name in SELECTIVE_MIX:
+    """Documents of every set of both mixes, to count word pieces in."""
+    for name in COUNTED:
         for record in islice(read_records(data, name), records):
             yield " ".join(d["text"] for d in record["documents"][:20])
             yield record["query"] or ""

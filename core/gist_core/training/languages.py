@@ -26,14 +26,13 @@ from gist_core.selective.signals import Special, special_ids, title_room
 from gist_core.training.adapting import adapt, adapted, characters_missing
 from gist_core.training.batches import make_batch
 from gist_core.training.examples import Example, ExampleBuilder
-from gist_core.training.mix import build_examples
+from gist_core.training.mix import LANGUAGES_MIX, build_examples
 from gist_core.training.mixture import Mixture
 from gist_core.training.precision import mixed_precision
 from gist_core.training.reading import live_reader, read_batch
 from gist_core.training.selective import reading_losses, sampler
 from gist_core.training.steps import Data, Pace, take_steps
 
-LANGUAGES_MIX = {"xquad": 2_800, "jaquad": 3_100, "cmrc2018": 2_300, "squad_it_test": 1_400}
 VALIDATION_MIX = {"xquad": 48, "jaquad": 40, "cmrc2018": 40}
 PIECES = 2_000  # characters; of those of the mix's texts that the vocabulary lacks, 94 to 99 % are these
 
