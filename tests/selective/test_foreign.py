@@ -11,7 +11,8 @@ from safetensors.numpy import load_file, save_file
 from gist_core import Budget, Passage, load_compressor
 from gist_core.errors import CheckpointError
 from gist_core.selective.engine import load_parts, save_parts
-from gist_core.selective.foreign import BASIS, DOWN, HEADS, OFFSET, ROWS, UP, Foreign
+from gist_core.selective.foreign import BASIS, HEADS, OFFSET, ROWS, Foreign
+from gist_core.selective.low_rank import DOWN, UP
 from tests.helpers.facts import foreign
 from tests.helpers.tiny import save_tiny
 

@@ -15,9 +15,9 @@ from gist_core.cases import load_cases
 from gist_core.checkpoint import stored_tensors
 from gist_core.cli import app
 from gist_core.selective.engine import load_parts
-from gist_core.selective.foreign import DOWN, UP
+from gist_core.selective.low_rank import DOWN, UP, factored
 from gist_core.training import adapting, export, languages, steps
-from gist_core.training.adapting import adapt, adapted, characters_missing, truncated
+from gist_core.training.adapting import adapt, adapted, characters_missing
 from gist_core.training.cotrain.recipe import parts_with
 from gist_core.training.languages import LanguagesRecipe, train_languages
 from gist_core.training.vocabulary import reachable, renumbered
@@ -162,7 +162,7 @@ def test_of_a_change_the_largest_parts_are_kept():
     generator = torch.Generator().manual_seed(4)
     up, down = torch.randn(4, 20, generator=generator), torch.randn(4, 12, generator=generator)
     whole = up.T @ down
-    wide, narrow = (truncated(up, down, rank) for rank in (4, 2))
+    wide, narrow = (factored(whole, rank) for rank in (4, 2))
     assert torch.allclose(wide[0].T @ wide[1], whole, atol=1e-5)
     assert [tuple(t.shape) for t in narrow] == [(2, 20), (2, 12)]
     sizes = torch.linalg.svdvals(whole)

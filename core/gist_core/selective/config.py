@@ -15,8 +15,9 @@ class SelectiveConfig:
 
     ``shared_layers`` layers read query and passage apart. Above them stand two branches of
     ``branch_layers`` layers each: the embedding branch (still apart; gives the cosines) and the
-    interaction branch (query and passage together; gives keep logits and relevance). ``granularity`` is
-    what the model was trained to choose among: ``"sentence"`` or ``"word"``.
+    interaction branch (query and passage together; gives keep logits and relevance). The first ``lent_layers`` of
+    the latter are stored as changes of the former's. ``granularity`` is what the model was trained to choose among:
+    ``"sentence"`` or ``"word"``.
     """
 
     vocab_size: int = 30_522
@@ -30,6 +31,7 @@ class SelectiveConfig:
     query_tokens: int = 96
     layer_norm_eps: float = 1e-12
     granularity: str = "sentence"
+    lent_layers: int = 0
 
     def __post_init__(self) -> None:
         if self.granularity not in GRANULARITIES:

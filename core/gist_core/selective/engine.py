@@ -22,6 +22,7 @@ from gist_core.lazy import Lazy
 from gist_core.selective.config import SelectiveConfig
 from gist_core.selective.foreign import ROWS, Foreign
 from gist_core.selective.fusion import MODES, SIGNALS, Calibration, Fusion, Mode, Rating
+from gist_core.selective.lent import with_lent, without_lent
 from gist_core.selective.model import SelectiveModel
 from gist_core.selective.network import PaddedNetwork, start_network
 from gist_core.selective.scorer import Scorer, WindowItem, WindowScores
@@ -83,7 +84,7 @@ def load_parts(folder: Path) -> Parts:
         if len(network.get(name, ())) == 1:  # checkpoints before version 2 have one head for both modes
             network[name] = torch.cat([network[name]] * 2)
     try:
-        model.load_state_dict(network, assign=True)
+        model.load_state_dict(with_lent(network, config), assign=True)
         tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
     except Exception as error:  # tokenizers raises bare Exception
         raise CheckpointError(f"{folder} does not fit together: {error}", hint="Copy the checkpoint again.") from error
@@ -95,7 +96,8 @@ def load_parts(folder: Path) -> Parts:
 def save_parts(folder: Path, parts: Parts, name: str, version: str, *, int8: bool) -> None:
     """Write a checkpoint; ``int8`` stores matrices with one byte a number."""
     network: dict[str, NDArray[Any]] = {
-        f"model.{n}": t.detach().float().cpu().numpy() for n, t in parts.model.state_dict().items()
+        f"model.{n}": t.detach().float().cpu().numpy()
+        for n, t in without_lent(parts.model.state_dict(), parts.model.config).items()
     }
     network |= foreign_tensors(parts)
     if int8:

@@ -12,7 +12,8 @@ from peft import LoraConfig, inject_adapter_in_model
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from gist_core.selective.foreign import ADAPTED, BASIS, DOWN, HEADS, OFFSET, ROWS, UP, Foreign
+from gist_core.selective.foreign import ADAPTED, BASIS, HEADS, OFFSET, ROWS, Foreign
+from gist_core.selective.low_rank import DOWN, UP, factored
 from gist_core.selective.model import SelectiveModel
 from gist_core.selective.windows import clean
 
@@ -103,12 +104,5 @@ def adapted(model: SelectiveModel, pieces: Sequence[str]) -> Foreign:
     for name, module in model.named_modules():
         if hasattr(module, "lora_A"):
             down, up = (state[f"{name}.lora_{part}.default.weight"] for part in "AB")
-            tensors[name + UP], tensors[name + DOWN] = truncated(module.scaling["default"] * up.T, down, KEPT_RANK)
+            tensors[name + UP], tensors[name + DOWN] = factored(module.scaling["default"] * up @ down, KEPT_RANK)
     return Foreign(pieces, tensors)
-
-
-def truncated(up: Tensor, down: Tensor, rank: int) -> tuple[Tensor, Tensor]:
-    """(R, O) and (R, I) -> (``rank``, O) and (``rank``, I), whose product is the nearest to theirs (Eckart, Young)."""
-    left, sizes, right = torch.linalg.svd((up.T @ down).double(), full_matrices=False)
-    root = sizes[:rank].sqrt()[:, None]
-    return (root * left.T[:rank]).float(), (root * right[:rank]).float()

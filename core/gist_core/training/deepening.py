@@ -15,7 +15,8 @@ def deepened(parts: Parts, branch_layers: int) -> Parts:
     """The same layers divided otherwise: the last of the shared ones stand at the beginning of both branches.
 
     The embedding branch says what it said. Question and text meet earlier, in layers that never saw both, so the
-    interaction has to be trained on; what other languages are read with does not fit it and is left out.
+    interaction has to be trained on; what other languages are read with does not fit it and is left out. A checkpoint
+    stores what is learned of the new layers as low-rank changes (``selective.lent``).
 
     Args:
         parts: A network; it stays as it is.
@@ -33,8 +34,9 @@ def deepened(parts: Parts, branch_layers: int) -> Parts:
         )
     shared = most - branch_layers
     longer = copy.deepcopy(model)
-    longer.config = replace(config, shared_layers=shared, branch_layers=branch_layers)
     moved = longer.shared[shared:]
+    lent = len(moved) + config.lent_layers
+    longer.config = replace(config, shared_layers=shared, branch_layers=branch_layers, lent_layers=lent)
     longer.embedding_branch = nn.ModuleList([*copy.deepcopy(moved), *longer.embedding_branch])
     longer.interaction_branch = nn.ModuleList([*moved, *longer.interaction_branch])
     longer.shared = longer.shared[:shared]
