@@ -10,9 +10,9 @@
 # command makes a start; what a call without a question keeps is then query_free.sh's to teach, before the second. A run that was
 # stopped goes on where it was. Version 4.3 is 4.1, commit 35bf3d4, and what the third command taught it: it reads other languages,
 # and English as before (4.2, of commit 306b74e, had learned them from text that stands on the test side now: decision 3). Ships as
-# core/gist_core/weights/selective: OUT/languages/checkpoint, as version 4.4, with a rating for
-# the rows of tables (decision 18), the last command's. Two hours and a half on two cores with AVX-512 and bfloat16; the first two commands were not run since the mix changed: the one of 3.0 and 4.0 stands
-# in commit 86daa9e.
+# core/gist_core/weights/selective: OUT/languages/checkpoint, as version 4.4, with a rating for the rows of tables (decision 18), the
+# last command's. Two hours and a half on two cores with AVX-512. The first two commands were not run since the mix changed: that of
+# 3.0 and 4.0 stands in commit 86daa9e.
 set -eu
 if [ $# -lt 3 ]; then
     gist train selective --data "$1" --out "$2/first" --steps 1000 --seed 13

@@ -1,16 +1,22 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from importlib import resources
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tokenizers import Tokenizer
 
+from gist_core.passage import Span
 from gist_core.segment import segments
-from gist_core.selective.windows import SHORT_PASSAGE, collate, tokenize, windows
+from gist_core.selective.signals import FOREIGN_TEXT
+from gist_core.selective.windows import SHORT_PASSAGE, collate, spelled_share, tokenize, windows
+from tests.helpers.models import needs_default
 from tests.helpers.tiny import tiny_tokenizer
 
+DEFAULT = resources.files("gist_core") / "weights" / "selective"
 WORDS = st.lists(
     st.sampled_from(["cat", "dog.", "iron", "5.2", "Napoleon", "\n\n", "好", "\ud800", "\0"]), max_size=120
 )
@@ -85,3 +91,20 @@ def test_padding_is_masked():
     assert (batch.ids[~batch.mask] == 0).all()
     assert (batch.at[~batch.mask] == -1).all()
     assert np.all(batch.mask.sum(axis=1) >= 3)
+
+
+@needs_default
+@pytest.mark.parametrize(
+    ("text", "foreign"),
+    [
+        ("10:02:11Z ERROR kube-scheduler[1234]: Failed to bind pod nginx-7fb96c846b-8x9zk to node ip-10-0-3-17", False),
+        ("BRCA1 and TP53 mutations co-occur with EGFR T790M and CDK4 in 12 of the samples.", False),
+        ("Warum ist der Himmel am Tag blau? Weil das Licht gestreut wird, seit 1871 bekannt.", True),
+        ("1871 7fb96c846b", False),
+    ],
+)
+def test_words_with_digits_do_not_make_a_text_foreign(text, foreign):
+    tokenizer = Tokenizer.from_file(str(DEFAULT / "tokenizer.json"))
+    encoded = tokenizer.encode(text, add_special_tokens=False)
+    assert (spelled_share(encoded, tokenizer, text) > FOREIGN_TEXT) == foreign
+    assert (tokenize([text], [[Span(0, len(text))]], tokenizer).spelled > FOREIGN_TEXT) == foreign
