@@ -97,8 +97,11 @@ def test_padding_is_masked():
 @pytest.mark.parametrize(
     ("text", "foreign"),
     [
-        ("10:02:11Z ERROR kube-scheduler[1234]: Failed to bind pod nginx-7fb96c846b-8x9zk to node ip-10-0-3-17", False),
-        ("BRCA1 and TP53 mutations co-occur with EGFR T790M and CDK4 in 12 of the samples.", False),
+        (
+            "ERROR: pod 7fb96c846b-8x9zk exit 137, trace 4bf92f3577b34da6a3ce929d0e0e4736 span 00f067aa0ba902b7",
+            False,
+        ),
+        ("BRCA1 and TP53 mutations co-occur with EGFR T790M and CDK4.", False),
         ("Warum ist der Himmel am Tag blau? Weil das Licht gestreut wird, seit 1871 bekannt.", True),
         ("1871 7fb96c846b", False),
     ],
