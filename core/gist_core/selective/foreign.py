@@ -17,10 +17,10 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from gist_core.errors import CheckpointError
-from gist_core.selective.low_rank import DOWN, UP
+from gist_core.selective.low_rank import DOWN, MATRICES, UP
 from gist_core.selective.model import SelectiveModel
 
-ADAPTED = re.compile(r"(shared|interaction_branch)\.\d+\.(query|key|value|output|up|down)")
+ADAPTED = re.compile(rf"(shared|interaction_branch)\.\d+\.({'|'.join(MATRICES)})")
 HEADS = ("side", "keep_head.weight", "keep_head.bias", "relevance_head.weight", "relevance_head.bias")
 ROWS, BASIS, OFFSET = "rows", "basis", "offset"
 _WORDS = "embeddings.word.weight"

@@ -11,10 +11,9 @@ from collections.abc import Iterator, Mapping
 from torch import Tensor
 
 from gist_core.selective.config import SelectiveConfig
-from gist_core.selective.low_rank import DOWN, UP, factored
+from gist_core.selective.low_rank import DOWN, MATRICES, UP, factored
 
 RANK = 32
-_MATRICES = ("query", "key", "value", "output", "up", "down")
 
 
 def without_lent(state: Mapping[str, Tensor], config: SelectiveConfig) -> dict[str, Tensor]:
@@ -42,5 +41,5 @@ def with_lent(stored: Mapping[str, Tensor], config: SelectiveConfig) -> dict[str
 def _lent(config: SelectiveConfig) -> Iterator[tuple[str, str]]:
     """Names of the linear layers that lend and of those that are lent to."""
     for number in range(config.lent_layers):
-        for matrix in _MATRICES:
+        for matrix in MATRICES:
             yield f"embedding_branch.{number}.{matrix}", f"interaction_branch.{number}.{matrix}"

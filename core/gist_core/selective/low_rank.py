@@ -5,6 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+MATRICES = ("query", "key", "value", "output", "up", "down")
+"""The linear layers of a layer of the encoder, by name: what is changed."""
+
 DOWN, UP = ".low_rank_down", ".low_rank_up"
 """What is appended to a layer's name for its two factors, (R, I) and (R, O); ``up.T @ down`` is added to its weight."""
 
