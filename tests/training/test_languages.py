@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 
 import numpy as np
@@ -19,10 +20,11 @@ from gist_core.selective.low_rank import DOWN, UP, factored
 from gist_core.training import adapting, export, languages, steps
 from gist_core.training.adapting import adapt, adapted, characters_missing
 from gist_core.training.cotrain.recipe import parts_with
+from gist_core.training.deepening import deepened
 from gist_core.training.languages import LanguagesRecipe, train_languages
 from gist_core.training.vocabulary import reachable, renumbered
 from tests.helpers.facts import fact, foreign, write_facts
-from tests.helpers.tiny import save_tiny, tiny_model, tiny_tokenizer
+from tests.helpers.tiny import save_tiny, tiny_tokenizer
 
 TEXT = "The iron barked. A cat was born in 1005. He sat."
 
@@ -90,24 +92,41 @@ def test_it_learns_what_other_languages_are_read_with(trained):
     assert 0 < result.usage.tokens_out <= result.usage.tokens_in / 2
 
 
-def test_what_was_learned_reads_as_the_model_that_learned_it(data, tmp_path, monkeypatch):
+@pytest.mark.parametrize("lent", [0, 1])
+def test_what_was_learned_reads_as_the_model_that_learned_it(lent, tmp_path, monkeypatch):
     """What ships, merged, gives what training saw, but for the smallest of the changes."""
     monkeypatch.setattr(adapting, "KEPT_RANK", adapting.RANK)
     start = load_parts(save_tiny(tmp_path / "start", int8=False))
+    if lent:
+        start = deepened(start, start.model.config.branch_layers + lent)
     torch.manual_seed(5)
     pieces = ["а", "##а", "б"]
-    model = adapt(tiny_model(), start.tokenizer, pieces).eval()
+    model = adapt(copy.deepcopy(start.model), start.tokenizer, pieces).eval()
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if parameter.requires_grad:
                 parameter.add_(0.1 * torch.randn_like(parameter), alpha=float("word" not in name))
-        merged = adapted(model, pieces).model(tiny_model())
+        merged = adapted(model, pieces).model(start.model)
         first = start.tokenizer.get_vocab_size()
         ids = torch.tensor([[2, 9, first, first + 1, 12, first + 2, 3]])
         mask = torch.ones_like(ids, dtype=torch.bool)
         query = torch.tensor([[2, first, 8, 3]])
         for got, wanted in zip(_outputs(merged, query, ids, mask), _outputs(model, query, ids, mask), strict=True):
             assert torch.allclose(got, wanted, atol=1e-4)
+
+
+@pytest.mark.parametrize("lent", [0, 1])
+def test_of_a_sentence_that_is_embedded_as_many_layers_change_however_long_the_interaction(lent, tmp_path):
+    start = load_parts(save_tiny(tmp_path / "start", int8=False))
+    shared = start.model.config.shared_layers
+    if lent:
+        start = deepened(start, start.model.config.branch_layers + lent)
+    changed = adapted(adapt(start.model, start.tokenizer, ["а"]), ["а"]).tensors
+    layers = {tuple(name.split(".")[:2]) for name in changed if name.endswith(DOWN)}
+    embedding = {layer for layer in layers if layer[0] != "interaction_branch"}
+    interacting = [("interaction_branch", str(n)) for n in range(start.model.config.branch_layers)]
+    assert len(embedding) == shared
+    assert layers - embedding == set(interacting)
 
 
 def test_a_checkpoint_that_reads_other_languages_goes_on_from_there(data, tmp_path, trained):

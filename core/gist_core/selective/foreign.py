@@ -8,7 +8,6 @@ linear layers (LoRA, Hu et al. 2021, arXiv 2106.09685), and heads of their own. 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -17,10 +16,9 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from gist_core.errors import CheckpointError
-from gist_core.selective.low_rank import DOWN, MATRICES, UP
+from gist_core.selective.low_rank import DOWN, UP
 from gist_core.selective.model import SelectiveModel
 
-ADAPTED = re.compile(rf"(shared|interaction_branch)\.\d+\.({'|'.join(MATRICES)})")
 HEADS = ("side", "keep_head.weight", "keep_head.bias", "relevance_head.weight", "relevance_head.bias")
 ROWS, BASIS, OFFSET = "rows", "basis", "offset"
 _WORDS = "embeddings.word.weight"

@@ -12,8 +12,9 @@ from peft import LoraConfig, inject_adapter_in_model
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from gist_core.selective.foreign import ADAPTED, BASIS, HEADS, OFFSET, ROWS, Foreign
-from gist_core.selective.low_rank import DOWN, UP, factored
+from gist_core.selective.config import SelectiveConfig
+from gist_core.selective.foreign import BASIS, HEADS, OFFSET, ROWS, Foreign
+from gist_core.selective.low_rank import DOWN, MATRICES, UP, factored
 from gist_core.selective.model import SelectiveModel
 from gist_core.selective.windows import clean
 
@@ -65,12 +66,23 @@ def _stands_alone(character: str) -> bool:
     return unicodedata.name(character, "").startswith(_IDEOGRAPH) or unicodedata.category(character)[0] in "PSZC"
 
 
+def _adapted_layers(config: SelectiveConfig) -> str:
+    """A pattern of the linear layers that change: all but those that are the embedding branch's alone.
+
+    So of a sentence that is embedded as many layers change, however many of them the interaction was lent.
+    """
+    lenders = [rf"embedding_branch\.{number}" for number in range(config.lent_layers)]
+    layers = "|".join([r"shared\.\d+", r"interaction_branch\.\d+", *lenders])
+    return rf"({layers})\.({'|'.join(MATRICES)})"
+
+
 def adapt(
     model: SelectiveModel, tokenizer: Tokenizer, pieces: Sequence[str], learned: Foreign | None = None
 ) -> SelectiveModel:
     """Make a model ready, in place: only what ``Foreign`` holds gets gradients; it starts from what was ``learned``."""
     rank = RANK if learned is None else learned.rank
-    inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=ADAPTED.pattern), model)
+    layers = _adapted_layers(model.config)
+    inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=layers), model)
     for name, parameter in model.named_parameters():
         parameter.requires_grad_("lora_" in name or name in HEADS)
     vocabulary = tokenizer.get_vocab()
