@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import copy
+from dataclasses import replace
+
 import pytest
 import torch
 from typer.testing import CliRunner
@@ -8,8 +11,8 @@ from gist_core import Budget, Passage, load_compressor
 from gist_core.cli import app
 from gist_core.errors import InvalidInputError
 from gist_core.selective.engine import Parts, load_parts, save_parts
-from gist_core.selective.foreign import Foreign
 from gist_core.selective.fusion import MODES, Rating, untrained
+from gist_core.training.adapting import adapt, adapted
 from gist_core.training.deepening import deepened
 from tests.helpers.facts import mix_of_facts, write_facts
 from tests.helpers.tiny import save_tiny, tiny_model, tiny_tokenizer
@@ -20,7 +23,18 @@ MASK = TEXT > 0
 
 def start() -> Parts:
     """Two shared layers, branches of one."""
-    return Parts(tiny_model(), tiny_tokenizer(), {mode: Rating(untrained()) for mode in MODES}, Foreign([], {}))
+    return Parts(tiny_model(), tiny_tokenizer(), {mode: Rating(untrained()) for mode in MODES})
+
+
+@torch.no_grad()
+def with_foreign(parts: Parts) -> Parts:
+    """The same with changes, as if learned, for a language of one letter."""
+    model = adapt(copy.deepcopy(parts.model), parts.tokenizer, ["а"])
+    torch.manual_seed(4)
+    for name, parameter in model.named_parameters():
+        if "lora_B" in name:
+            parameter.normal_(std=0.1)
+    return replace(parts, foreign=adapted(model, ["а"]))
 
 
 @pytest.mark.parametrize("layers", [2, 3])
@@ -32,7 +46,6 @@ def test_a_longer_interaction_leaves_the_cosines_and_the_start_as_they_are(layer
     assert (len(longer.model.shared), longer.model.config.shared_layers) == (3 - layers, 3 - layers)
     assert len(longer.model.interaction_branch) == len(longer.model.embedding_branch) == layers
     assert longer.model.config.lent_layers == layers - 1
-    assert longer.foreign is None
     old, new = (m(m.encode_query(QUERY), TEXT, MASK) for m in (parts.model, longer.model))
     assert torch.allclose(old.embeddings[MASK], new.embeddings[MASK], atol=1e-6)
     assert not torch.allclose(old.keep[MASK], new.keep[MASK], atol=1e-3)
@@ -40,6 +53,21 @@ def test_a_longer_interaction_leaves_the_cosines_and_the_start_as_they_are(layer
     for name, tensor in parts.model.state_dict().items():
         assert torch.equal(tensor, before[name]), name
     assert torch.equal(longer.model.embedding_branch[0].up.weight, before[f"shared.{3 - layers}.up.weight"])
+
+
+@pytest.mark.parametrize("layers", [2, 3])
+@torch.no_grad()
+def test_what_other_languages_are_read_with_moves_with_the_layers(layers):
+    parts = with_foreign(start())
+    longer = deepened(parts, layers)
+    old, new = (p.foreign.model(p.model) for p in (parts, longer))
+    before, after = (m(m.encode_query(QUERY), TEXT, MASK).embeddings[MASK] for m in (old, new))
+    assert torch.allclose(before, after, atol=1e-6)
+    plain = parts.model(parts.model.encode_query(QUERY), TEXT, MASK).embeddings[MASK]
+    assert not torch.allclose(before, plain, atol=1e-3)
+    for number, layer in enumerate(new.interaction_branch):
+        lender = (*old.shared[3 - layers :], *old.interaction_branch)[number]
+        assert torch.equal(layer.up.weight, lender.up.weight)
 
 
 @pytest.mark.parametrize("layers", [-1, 0, 1, 4])
@@ -64,11 +92,17 @@ def test_what_is_saved_reads_and_chooses(tmp_path, layers):
 
 def test_a_run_goes_on_with_a_longer_interaction(tmp_path, monkeypatch):
     mix_of_facts(monkeypatch)
-    data, folder = write_facts(tmp_path), save_tiny(tmp_path / "start", int8=False)
+    data, folder = write_facts(tmp_path), save_tiny(tmp_path / "english", int8=False)
+    save_parts(tmp_path / "start", with_foreign(load_parts(folder)), "start", "1", int8=False)
+    folder = tmp_path / "start"
     options = ["train", "selective", "--data", data, "--start", folder, "--branch-layers", 2, "--steps", 2]
     found = CliRunner().invoke(app, [*map(str, options), "--out", str(tmp_path / "run")])
     assert found.exit_code == 0, found.output
-    after, before = (load_parts(f).model for f in (tmp_path / "run" / "full-precision", folder))
+    written, began = (load_parts(f) for f in (tmp_path / "run" / "full-precision", folder))
+    after, before = written.model, began.model
+    assert written.foreign.pieces == began.foreign.pieces
+    name = "shared.0.up.low_rank_down"
+    assert torch.equal(written.foreign.tensors[name], began.foreign.tensors[name])
     assert (after.config.shared_layers, after.config.branch_layers) == (1, 2)
     frozen, learned = (getattr(after, b)[0].up.weight for b in ("embedding_branch", "interaction_branch"))
     assert torch.equal(frozen, before.shared[1].up.weight)

@@ -53,7 +53,8 @@ def selective(
 ) -> None:
     """Fine-tune an encoder into a selective compressor. A run stopped half-way goes on where it was.
 
-    One that goes on from a checkpoint (--start) leaves what that keeps without a question as it is.
+    One that goes on from a checkpoint (--start) leaves what that keeps without a question as it is, and the changes
+    that it reads other languages with.
 
     A deeper encoder, or several runs, can be distilled into it (--teacher). With a longer interaction (--branch-layers)
     it finds more and takes longer.
@@ -75,7 +76,15 @@ def selective(
     recipe = SelectiveRecipe(steps=steps, seed=seed)
     model = train_selective(data, out, parts, recipe, goes_on=start is not None, teachers=teachers, mine=mine)
     export_selective(
-        model, parts.tokenizer, data, out, name=name, version=version, vocabulary=VOCABULARY, ratings=ratings
+        model,
+        parts.tokenizer,
+        data,
+        out,
+        name=name,
+        version=version,
+        vocabulary=VOCABULARY,
+        ratings=ratings,
+        foreign=parts.foreign,
     )
     typer.echo(f"Wrote {out / 'checkpoint'}", err=True)
 

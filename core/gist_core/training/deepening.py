@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from dataclasses import replace
 
-from torch import nn
+from torch import Tensor, nn
 
 from gist_core.errors import InvalidInputError
 from gist_core.selective.engine import Parts
+
+BRANCHES = ("embedding_branch", "interaction_branch")
 
 
 def deepened(parts: Parts, branch_layers: int) -> Parts:
     """The same layers divided otherwise: the last of the shared ones stand at the beginning of both branches.
 
     The embedding branch says what it said. Question and text meet earlier, in layers that never saw both, so the
-    interaction has to be trained on; what other languages are read with does not fit it and is left out. A checkpoint
-    stores what is learned of the new layers as low-rank changes (``selective.lent``).
+    interaction has to be trained on, that of other languages too (``gist train languages``). A checkpoint stores what
+    is learned of the new layers as low-rank changes (``selective.lent``).
 
     Args:
         parts: A network; it stays as it is.
@@ -40,4 +43,22 @@ def deepened(parts: Parts, branch_layers: int) -> Parts:
     longer.embedding_branch = nn.ModuleList([*copy.deepcopy(moved), *longer.embedding_branch])
     longer.interaction_branch = nn.ModuleList([*moved, *longer.interaction_branch])
     longer.shared = longer.shared[:shared]
-    return replace(parts, model=longer, foreign=None)
+    foreign = parts.foreign and replace(parts.foreign, tensors=_moved(parts.foreign.tensors, shared, len(moved)))
+    return replace(parts, model=longer, foreign=foreign)
+
+
+def _moved(changes: Mapping[str, Tensor], shared: int, moved: int) -> dict[str, Tensor]:
+    """What changes layers, by their names once ``moved`` of them, those above ``shared``, start the branches."""
+    return {new: tensor for name, tensor in changes.items() for new in _names(name, shared, moved)}
+
+
+def _names(name: str, shared: int, moved: int) -> list[str]:
+    part, _, rest = name.partition(".")
+    if part not in ("shared", *BRANCHES):
+        return [name]
+    number, _, rest = rest.partition(".")
+    if part in BRANCHES:
+        return [f"{part}.{int(number) + moved}.{rest}"]
+    if int(number) < shared:
+        return [name]
+    return [f"{branch}.{int(number) - shared}.{rest}" for branch in BRANCHES]

@@ -93,13 +93,15 @@ def export_selective(
     version: str,
     vocabulary: int,
     ratings: Mapping[Mode, Rating] | None = None,
+    foreign: Foreign | None = None,
 ) -> None:
     """Write ``out/checkpoint`` in int8 and, to measure what that costs, ``out/full-precision``.
 
-    The fusions are fitted to the int8 weights, but for those given as ``ratings``, which stay as they are.
+    The fusions are fitted to the int8 weights, but for those given as ``ratings``, which stay as they are, and so does
+    what other languages are read with (``foreign``).
     """
     trimmed, smaller = trim_vocabulary(model, tokenizer, _texts(data), vocabulary)
-    parts = Parts(trimmed, smaller, {mode: Rating(untrained()) for mode in MODES})
+    parts = Parts(trimmed, smaller, {mode: Rating(untrained()) for mode in MODES}, foreign)
     with tempfile.TemporaryDirectory() as temporary:
         draft = Path(temporary) / "draft"
         save_parts(draft, parts, name, version, int8=True)
