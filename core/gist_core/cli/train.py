@@ -139,12 +139,16 @@ def rating(
         ),
     ],
     version: Annotated[str, typer.Option(help="Version that the checkpoint gets.")],
+    like: Annotated[
+        Path | None,
+        typer.Option(help="A selective checkpoint whose rating of such calls is imitated: a folder; default: learn."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of which questions are drawn, and of the first weights.")] = 13,
 ) -> None:
     """Learn anew how a finished checkpoint rates the units of one kind of call; its network stays as it is."""
     from gist_core.training.export import refit
 
-    learned = refit(model, data, mode, version, seed)
+    learned = refit(model, data, mode, version, seed, like=like)
     typer.echo(f"{mode}: length exponent {learned.length_exponent}", err=True)
 
 

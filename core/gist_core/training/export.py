@@ -36,6 +36,7 @@ from gist_core.selective.foreign import Foreign
 from gist_core.selective.fusion import AS_IT_IS, MODES, Calibration, Mode, Rating, untrained
 from gist_core.selective.model import SelectiveModel
 from gist_core.training.fusion import Rated, calibrate, choose_exponent, fit_fusion, held_out_logits, rate_cases
+from gist_core.training.imitation import imitation
 from gist_core.training.mix import LANGUAGES_MIX, SELECTIVE_MIX
 from gist_core.training.tables import as_tables, table_cases
 from gist_core.training.vocabulary import reachable, renumbered, trim_vocabulary
@@ -133,16 +134,18 @@ def export_languages(start: Path, foreign: Foreign, data: Path, out: Path, versi
     refit(out, data, "foreign", version)
 
 
-def refit(folder: Path, data: Path, mode: Mode, version: str, seed: int = SEED) -> Rating:
+def refit(folder: Path, data: Path, mode: Mode, version: str, seed: int = SEED, *, like: Path | None = None) -> Rating:
     """Learn the rating of one mode of a finished checkpoint anew, in place and under a new version; all else stays.
 
-    ``seed``: of the questions that are drawn, and of the fusion's first weights.
+    ``seed``: of the questions that are drawn, and of the fusion's first weights. ``like``: a checkpoint whose rating of
+    the same calls is imitated, with its exponent and calibration; else it is learned where the evidence is.
 
     Raises:
-        InvalidInputError: No question of the mode's sets makes a call of that mode.
+        InvalidInputError: No question of the mode's sets makes a call of that mode, or ``like`` cuts other units.
     """
     parts = load_parts(folder)
-    learned = _fit_rating(start_engine(parts, "auto"), data, mode, seed)
+    engine = start_engine(parts, "auto")
+    learned = _imitated(engine, data, mode, seed, load_parts(like)) if like else _fit_rating(engine, data, mode, seed)
     kept = parts.with_rating(mode, learned)
     manifest = replace(read_manifest(folder), version=version, config=settings_of(kept))
     update_checkpoint(folder, manifest, fusion_tensors(kept))
@@ -170,6 +173,14 @@ def _fit_rating(engine: Engine, data: Path, mode: Mode, seed: int = SEED) -> Rat
     calibration = AS_IT_IS if mode == "free" else calibrate(rated, logits)
     exponent = 0.0 if mode == "rows" else choose_exponent(rated, logits)  # a call has one, that of its own mode
     return Rating(fit_fusion(rated, seed=seed), exponent, calibration)
+
+
+def _imitated(engine: Engine, data: Path, mode: Mode, seed: int, like: Parts) -> Rating:
+    wanted = like.ratings[mode]
+    shown = _rated(start_engine(like, "auto"), data, mode, seed)
+    return replace(
+        wanted, fusion=imitation(_rated(engine, data, mode, seed), [wanted.fusion(r.signals) for r in shown])
+    )
 
 
 def rated_cases(engine: Engine, data: Path, mode: Mode, seed: int = SEED) -> list[Rated]:

@@ -104,7 +104,7 @@ def fit_fusion(rated: Sequence[Rated], *, hidden: int = 1, steps: int = 300, see
     x = (x - mean) / scale
     target = torch.from_numpy(np.concatenate([r.evidence for r in rated]))
     group = torch.repeat_interleave(torch.tensor([len(r.evidence) for r in rated]))
-    share = _set_shares(rated)
+    share = set_shares(rated)
     network = FusionLayers(len(SIGNALS), hidden)
     nn.init.normal_(network.output.weight, std=0.05)
     optimizer = torch.optim.AdamW(network.parameters(), lr=0.02, weight_decay=0.01)
@@ -130,7 +130,8 @@ def fit_fusion(rated: Sequence[Rated], *, hidden: int = 1, steps: int = 300, see
     )
 
 
-def _set_shares(rated: Sequence[Rated]) -> Tensor:
+def set_shares(rated: Sequence[Rated]) -> Tensor:
+    """(C,) what each case counts: every set alike, and one in all."""
     names = [r.set for r in rated]
     shares = torch.tensor([1.0 / names.count(n) for n in names])
     return shares / shares.sum()
@@ -155,7 +156,7 @@ def choose_exponent(rated: Sequence[Rated], logits: Sequence[Floats]) -> float:
     The one-standard-error rule of Breiman et al. 1984: the curve is flat, and its top noise. The error is that of the
     difference between the two, question by question.
     """
-    share = _set_shares(rated).numpy()
+    share = set_shares(rated).numpy()
     pairs = list(zip(rated, logits, strict=True))
     kept = {a: np.array([_evidence_kept(r, found, a) for r, found in pairs]) for a in EXPONENTS}
     best = max(kept.values(), key=lambda found: float(share @ found))
@@ -176,7 +177,7 @@ def calibrate(rated: Sequence[Rated], logits: Sequence[Floats]) -> Calibration:
     """
     best = np.array([found[r.evidence > 0].max() for r, found in zip(rated, logits, strict=True)])
     order = np.argsort(best)
-    weight = _set_shares(rated).numpy()[order]
+    weight = set_shares(rated).numpy()[order]
     below = np.cumsum(weight) - weight / 2
     inside = (below > 0.01) & (below < 0.9)
     slope, offset = np.polyfit(best[order][inside], np.log(below / (1 - below))[inside], 1)
