@@ -57,7 +57,7 @@ def selective(
     that it reads other languages with.
 
     A deeper encoder, or several runs, can be distilled into it (--teacher). With a longer interaction (--branch-layers)
-    it finds more and takes longer.
+    it finds more and takes longer; calls without a question change then, see `gist train rating --like`.
     """
     from gist_core.encoders import encoder_folder
     from gist_core.selective.engine import load_parts
