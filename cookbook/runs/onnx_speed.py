@@ -36,8 +36,10 @@ from gist_core.checkpoint import read_manifest
 from gist_core.loading import DEFAULT
 from gist_core.passage import Span
 from gist_core.selective import engine, network
+from gist_core.selective.batches import padded_batches
 from gist_core.selective.compressor import SelectiveCompressor
 from gist_core.selective.engine import Parts, load_parts
+from gist_core.selective.lanes import Lanes
 from gist_core.selective.model import QueryState, SelectiveModel
 from gist_core.selective.network import Network, Output, PackedNetwork, PaddedNetwork
 from gist_core.selective.scorer import Scorer, WindowItem, WindowScores
@@ -203,10 +205,13 @@ def quantise_rows(source: Path, target: Path) -> None:
 class OnnxNetwork:
     """The exported network behind ``Network``; one query for all windows, as in every call here."""
 
-    batch_tokens = PackedNetwork.batch_tokens
-
     def __init__(self, folder: Path, kind: str, threads: int) -> None:
+        self.lanes = Lanes(1)  # the runtime divides an operation among its own threads
         self._query, self._windows = (_session(folder / f"{part}{kind}.onnx", threads) for part in ("query", "windows"))
+
+    def batches(self, lengths: Sequence[int]) -> list[list[int]]:
+        """As ``Network.batches``."""
+        return padded_batches(lengths, PackedNetwork.batch_tokens)
 
     def query(self, ids: Sequence[int]) -> QueryState:
         """As ``Network.query``."""

@@ -16,11 +16,11 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 
 from gist_core import Budget, Passage, load_compressor
-from gist_core.batching import IDLE_SECONDS, BatchWorker
 from gist_core.loading import DEFAULT
 from gist_core.selective.engine import load_parts
 from gist_core.selective.network import start_network
@@ -28,6 +28,7 @@ from gist_core.selective.scorer import Scorer, WindowItem
 from gist_core.selective.signals import prepare
 from gist_core.tokens import token_counter
 
+Item = TypeVar("Item")
 RUNS = 15
 QUERY = "What does the speaker say about the cost of the war and who will pay for it?"
 TEXT = " ".join(
@@ -49,12 +50,13 @@ def words(number: int, start: int = 0) -> str:
     return " ".join(found[(start + i) % len(found)] for i in range(number))
 
 
-def median_ms(call: Callable[[int], object]) -> float:
-    """Median milliseconds of ``call(run)`` after two warm-up runs."""
+def median_ms(call: Callable[[Item], object], prepare: Callable[[int], Item]) -> float:
+    """Median milliseconds of ``call(prepare(run))`` after two warm-up runs; what prepares is not timed."""
     spent = []
     for run in range(RUNS + 2):
+        prepared = prepare(run)
         began = time.perf_counter()
-        call(run)
+        call(prepared)
         spent.append(1000 * (time.perf_counter() - began))
     return statistics.median(spent[2:])
 
@@ -74,7 +76,7 @@ def bare_network(length: int) -> float:
         return prepare(texts, QUERY, parts.tokenizer, parts.model.config).items
 
     made = [items(run) for run in range(RUNS + 2)]
-    return median_ms(lambda run: scorer(made[run]))
+    return median_ms(scorer, made.__getitem__)
 
 
 def main() -> None:
@@ -89,10 +91,13 @@ def main() -> None:
     per_passage = 150
     count = token_counter("o200k_base").count
     length = next(n for n in range(80, 200) if count(words(n)) >= per_passage)
-    one = median_ms(lambda run: compressor.compress(passages(run, 1, 400), query=QUERY, budget=budget))
-    many = median_ms(lambda run: compressor.compress(passages(run, 20, length), query=QUERY, budget=budget))
-    time.sleep(2 * IDLE_SECONDS)  # its worker's threads would slow the next one's
-    forward = BatchWorker(lambda _: [bare_network(length)]).submit([0]).result()[0]
+
+    def compressed(given: list[Passage]) -> object:
+        return compressor.compress(given, query=QUERY, budget=budget)
+
+    one = median_ms(compressed, lambda run: passages(run, 1, 400))
+    many = median_ms(compressed, lambda run: passages(run, 20, length))
+    forward = bare_network(length)
     result = {
         "machine": f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads",
         "torch": torch.__version__,

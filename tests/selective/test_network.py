@@ -19,6 +19,7 @@ from gist_core.selective import int8
 from gist_core.selective import scorer as scorer_module
 from gist_core.selective.heap import trim_memory
 from gist_core.selective.int8 import Int8Linear, fast_linear, int8_works
+from gist_core.selective.lanes import Lanes
 from gist_core.selective.network import PackedNetwork, PaddedNetwork
 from gist_core.selective.scorer import Scorer, WindowItem
 from tests.helpers.tiny import tiny_model
@@ -120,7 +121,7 @@ def test_freed_memory_is_given_back_every_so_many_tokens(monkeypatch):
     network, trims = PackedNetwork(tiny_model()), []
     monkeypatch.setattr(scorer_module, "trim_memory", lambda: trims.append(1))
     monkeypatch.setattr(scorer_module, "TRIM_TOKENS", 100)
-    network.batch_tokens = 40
+    network.batch_tokens, network.lanes = 40, Lanes(1)
     scorer = Scorer(network)
     windows = _windows([30, 31, 32, 33, 34, 35, 36])
     scorer([WindowItem((2, 9, 3), ids, np.zeros(len(ids), dtype=np.int64)) for ids in windows[:3]])

@@ -13,8 +13,10 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gist_core.selective.batches import balanced_batches, padded_batches
 from gist_core.selective.encoder import Layer
 from gist_core.selective.int8 import fast_linear
+from gist_core.selective.lanes import Lanes
 from gist_core.selective.model import ASKED, FRAME, FREE, QueryState, SelectiveModel
 from gist_core.selective.windows import padded
 
@@ -31,9 +33,12 @@ class Output:
 
 
 class Network(Protocol):
-    """Runs a selective model on one device; ``batch_tokens`` are as many as it should be given at once."""
+    """Runs a selective model on one device, which works on as many batches at once as it has ``lanes``."""
 
-    batch_tokens: int
+    lanes: Lanes
+
+    def batches(self, lengths: Sequence[int]) -> list[list[int]]:
+        """Windows of these lengths as it is given them best, by their places."""
 
     def query(self, ids: Sequence[int]) -> QueryState:
         """Encode a query with its special tokens."""
@@ -81,15 +86,20 @@ class PackedLayer:
 
 
 class PackedNetwork:
-    """For CPUs: integer arithmetic where it is faster, and no token is computed that is not there."""
+    """For CPUs: integer arithmetic where it is faster, no token is computed that is not there, a core a batch."""
 
-    batch_tokens = 1_024  # activations stay in the cache: 561 ms where 4,096 took 747 (core/decisions/log.md)
+    batch_tokens = 704  # of a lane: activations stay in the cache, and small (core/decisions/0020-lanes.md)
 
     def __init__(self, model: SelectiveModel) -> None:
+        self.lanes = Lanes(torch.get_num_threads())
         self._embeddings, self._side = model.embeddings, model.side  # not the model: its layers would stay in memory
         self._keep_head, self._relevance_head = model.keep_head, model.relevance_head
         stacks = (model.shared, model.embedding_branch, model.interaction_branch)
         self._shared, self._embedding, self._interaction = ([PackedLayer(m) for m in stack] for stack in stacks)  # type: ignore[arg-type]  # a ModuleList's items are typed as modules
+
+    def batches(self, lengths: Sequence[int]) -> list[list[int]]:
+        """As ``Network.batches``."""
+        return balanced_batches(lengths, self.batch_tokens, len(self.lanes))
 
     def query(self, ids: Sequence[int]) -> QueryState:
         """As ``Network.query``."""
@@ -139,8 +149,13 @@ class PaddedNetwork:
     batch_tokens = 16_384
 
     def __init__(self, model: SelectiveModel) -> None:
+        self.lanes = Lanes(1)
         self._model = model
         self._device = model.side.device
+
+    def batches(self, lengths: Sequence[int]) -> list[list[int]]:
+        """As ``Network.batches``."""
+        return padded_batches(lengths, self.batch_tokens)
 
     def query(self, ids: Sequence[int]) -> QueryState:
         """As ``Network.query``."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from itertools import chain
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -22,6 +23,7 @@ Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 Key = TypeVar("Key")
 Value = TypeVar("Value")
+Result = TypeVar("Result")
 CACHED_QUERIES = 64
 CACHED_WINDOWS = 2_048  # half a million tokens; a few megabytes
 TRIM_TOKENS = 8_192  # after so many tokens freed memory goes back to the system: 11 KiB a token pile up otherwise
@@ -60,7 +62,7 @@ class WindowScores:
 
 
 class Scorer:
-    """Batches windows by length and runs them; remembers the last queries and windows of this checkpoint."""
+    """Runs windows in the batches that suit the network; remembers the last queries and windows of this checkpoint."""
 
     def __init__(self, network: Network) -> None:
         self._network = network
@@ -68,32 +70,51 @@ class Scorer:
         self._windows: _Recent[bytes, WindowScores] = _Recent(CACHED_WINDOWS)
         self._since_trim = 0
 
-    @torch.inference_mode()
     def __call__(self, items: Sequence[WindowItem]) -> list[WindowScores]:
         """Score windows; the results stand in the order of the items."""
         keys = [i.key() for i in items]
         results = {k: found for k in keys if (found := self._windows.get(k)) is not None}
         new = {k: i for k, i in zip(keys, items, strict=True) if k not in results}
-        fresh = list(new.values())
-        for rows in _batches([len(i.ids) for i in fresh], self._network.batch_tokens):
-            batch = [fresh[r] for r in rows]
-            results.update(zip((i.key() for i in batch), self._run(batch), strict=True))
+        queries, fresh = self._encoded([i.query for i in new.values()]), list(new.items())
+
+        def run(rows: list[int]) -> list[tuple[bytes, WindowScores]]:
+            batch = [fresh[r][1] for r in rows]
+            scores = list(self._run(batch, [queries[i.query] for i in batch]))
             self._trim(sum(len(i.ids) for i in batch))
-        for key in new:
-            self._windows.put(key, results[key])
+            return list(zip((fresh[r][0] for r in rows), scores, strict=True))
+
+        for key, found in self._each_batch(run, [len(i.ids) for i in new.values()]):
+            results[key] = found
+            self._windows.put(key, found)
         return [results[k] for k in keys]
 
-    @torch.inference_mode()
     def embed(self, rows: Sequence[Ints]) -> list[Floats]:
         """Mean-pooled embeddings (H,) of unit length of token rows with special tokens, in the order of the rows."""
-        results: dict[int, Floats] = {}
-        for batch in _batches([len(row) for row in rows], self._network.batch_tokens):
+
+        def run(batch: list[int]) -> list[tuple[int, Floats]]:
             windows = [rows[r] for r in batch]
             _, vectors = self._network.read(windows)
             owner = torch.repeat_interleave(torch.tensor([len(w) for w in windows])).to(vectors.device)
-            results.update(zip(batch, _pooled(vectors, owner, len(batch)).cpu().numpy(), strict=True))
+            found = _pooled(vectors, owner, len(batch)).cpu().numpy()
             self._trim(sum(map(len, windows)))
+            return list(zip(batch, found, strict=True))
+
+        results = dict(self._each_batch(run, [len(row) for row in rows]))
         return [results[r] for r in range(len(rows))]
+
+    def _each_batch(self, run: Callable[[list[int]], list[Result]], lengths: list[int]) -> Iterator[Result]:
+        """What ``run`` gives for the batches of windows of these lengths, in no order of its own."""
+        batches = self._network.batches(lengths)
+        return chain.from_iterable(self._network.lanes.map(torch.inference_mode()(run), batches))
+
+    def _encoded(self, queries: Sequence[tuple[int, ...]]) -> dict[tuple[int, ...], QueryState]:
+        """The queries by their ids, each encoded once."""
+        known = {ids: self._queries.get(ids) for ids in dict.fromkeys(queries)}
+        new = [ids for ids, state in known.items() if state is None]
+        encoded = dict(zip(new, self._network.lanes.map(torch.inference_mode()(self._network.query), new), strict=True))
+        for ids, state in encoded.items():
+            self._queries.put(ids, state)
+        return {ids: state or encoded[ids] for ids, state in known.items()}
 
     def _trim(self, tokens: int) -> None:
         self._since_trim += tokens
@@ -101,21 +122,13 @@ class Scorer:
             trim_memory()
             self._since_trim = 0
 
-    def _query(self, ids: tuple[int, ...]) -> QueryState:
-        found = self._queries.get(ids)
-        if found is None:
-            found = self._network.query(ids)
-            self._queries.put(ids, found)
-        return found
-
-    def _run(self, items: list[WindowItem]) -> Iterator[WindowScores]:
+    def _run(self, items: list[WindowItem], queries: list[QueryState]) -> Iterator[WindowScores]:
         lengths = [len(i.ids) for i in items]
         counts = [int(i.piece.max(initial=-1)) + 1 for i in items]
-        states = [self._query(i.query) for i in items]
-        output = self._network.score(states, [i.ids for i in items])
+        output = self._network.score(queries, [i.ids for i in items])
         first = np.repeat(np.cumsum(counts) - counts, lengths)
         piece = np.concatenate([i.piece for i in items])
-        query = torch.stack([s.embedding for s in states]).float()
+        query = torch.stack([q.embedding for q in queries]).float()
         cosines = _cosines(output.embeddings, query, lengths, counts, np.where(piece < 0, -1, piece + first))
         keep, unit, central = _split(output.keep, lengths), _split(cosines[0], counts), _split(cosines[2], counts)
         relevance, window = output.relevance.tolist(), cosines[1].tolist()
@@ -166,15 +179,3 @@ class _Recent(Generic[Key, Value]):
         self._known[key] = value
         if len(self._known) > self._size:
             self._known.popitem(last=False)
-
-
-def _batches(lengths: Sequence[int], most: int) -> Iterator[list[int]]:
-    """Rows of like length, at most ``most`` padded tokens together."""
-    batch: list[int] = []
-    for row in sorted(range(len(lengths)), key=lengths.__getitem__):
-        if batch and lengths[row] * (len(batch) + 1) > most:
-            yield batch
-            batch = []
-        batch.append(row)
-    if batch:
-        yield batch
