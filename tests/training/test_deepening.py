@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import copy
+import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from typer.testing import CliRunner
@@ -107,3 +109,6 @@ def test_a_run_goes_on_with_a_longer_interaction(tmp_path, monkeypatch):
     frozen, learned = (getattr(after, b)[0].up.weight for b in ("embedding_branch", "interaction_branch"))
     assert torch.equal(frozen, before.shared[1].up.weight)
     assert not torch.equal(learned, frozen)
+    rows = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert rows[0]["free"] > 0  # from the start as it is, not from the same layers divided otherwise
+    assert np.array_equal(written.ratings["free"].fusion.linear, began.ratings["free"].fusion.linear)

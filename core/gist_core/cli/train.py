@@ -57,7 +57,7 @@ def selective(
     that it reads other languages with.
 
     A deeper encoder, or several runs, can be distilled into it (--teacher). With a longer interaction (--branch-layers)
-    it finds more and takes longer; calls without a question change then, see `gist train rating --like`.
+    it finds more and takes longer.
     """
     from gist_core.encoders import encoder_folder
     from gist_core.selective.engine import load_parts
@@ -69,12 +69,13 @@ def selective(
     if mine and not start:
         raise InvalidInputError("--mine has no model to mine with.", hint="Name a trained checkpoint with --start.")
     parts = load_parts(start) if start else untrained_parts(encoder_folder(encoder), seed)
-    ratings: dict[Mode, Rating] = {"free": parts.ratings["free"]} if start and branch_layers is None else {}
+    before = parts.model if start else None
+    ratings: dict[Mode, Rating] = {"free": parts.ratings["free"]} if start else {}
     if branch_layers is not None:
         parts = deepened(parts, branch_layers)
     teachers = [load_parts(folder) for folder in teacher or ()]
     recipe = SelectiveRecipe(steps=steps, seed=seed)
-    model = train_selective(data, out, parts, recipe, goes_on=start is not None, teachers=teachers, mine=mine)
+    model = train_selective(data, out, parts, recipe, before=before, teachers=teachers, mine=mine)
     export_selective(
         model,
         parts.tokenizer,

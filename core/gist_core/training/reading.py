@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -91,21 +91,37 @@ def read_batch(model: SelectiveModel, reader: Reader, batch: TrainingBatch) -> R
     )
 
 
-def change(model: SelectiveModel, before: SelectiveModel, frozen: Network, batch: TrainingBatch) -> Tensor:
-    """Mean squared difference to what ``before`` said of a step: of its keep logits, and of its relevance."""
-    place = model.side.device
-    query_mask = batch.query_mask.to(place)
-    queries, _ = _frozen(frozen, batch.query_ids, batch.query_mask)
+@dataclass(frozen=True, slots=True)
+class Layers:
+    """A model, and the ``network`` of those of its layers that read question and text apart.
+
+    The second belongs to the first: two models may divide the same layers in different places (``deepening``).
+    """
+
+    model: SelectiveModel
+    network: Network
+
+    def interact(self, batch: TrainingBatch) -> Iterator[tuple[Tensor, Tensor]]:
+        """Keep logits (B, L) and relevance (B,) of the chunks of a step; gradients reach what interacts."""
+        place = self.model.side.device
+        query_mask = batch.query_mask.to(place)
+        queries, _ = _frozen(self.network, batch.query_ids, batch.query_mask)
+        for chunk in batch.chunks:
+            mask, question = chunk.mask.to(place), chunk.question.to(place)
+            shared, _ = _frozen(self.network, chunk.ids, chunk.mask)
+            yield self.model.interact(queries[question], query_mask[question], shared, mask)
+
+
+def change(now: Layers, before: Layers, batch: TrainingBatch) -> Tensor:
+    """Mean squared difference to what was said of a step ``before``: of its keep logits, and of its relevance."""
+    with torch.no_grad():
+        said = list(before.interact(batch))
     keep, relevance = [], []
-    for chunk in batch.chunks:
-        mask, question, real = chunk.mask.to(place), chunk.question.to(place), chunk.real.to(place)
-        shared, _ = _frozen(frozen, chunk.ids, chunk.mask)
-        arguments = (queries[question], query_mask[question], shared, mask)
-        now = model.interact(*arguments)
-        with torch.no_grad():
-            then = before.interact(*arguments)
-        keep.append((now[0] - then[0])[real].float())
-        relevance.append((now[1] - then[1]).float())
+    for chunk, (logits, relevant), (old_logits, old_relevant) in zip(
+        batch.chunks, now.interact(batch), said, strict=True
+    ):
+        keep.append((logits - old_logits)[chunk.real.to(logits.device)].float())
+        relevance.append((relevant - old_relevant).float())
     return torch.cat(keep).square().mean() + torch.cat(relevance).square().mean()
 
 

@@ -60,7 +60,7 @@ def train_selective(
     start: Parts,
     recipe: SelectiveRecipe,
     *,
-    goes_on: bool = False,
+    before: SelectiveModel | None = None,
     teachers: Sequence[Parts] = (),
     mine: bool = False,
 ) -> SelectiveModel:
@@ -71,7 +71,8 @@ def train_selective(
         out: Folder for log and resumable state.
         start: What to go on from; trained in place.
         recipe: Settings; ``steps`` of 0 means once through the mix.
-        goes_on: ``start`` is trained already; what it says without a question is left as it is.
+        before: The trained model that the run goes on from; what it says without a question is left as it is. Mostly
+            that of ``start``; another where ``start`` is that model with its layers divided otherwise.
         teachers: Trained checkpoints; what they say of the units on the mean is learned beside the labels.
         mine: Of twice as many windows train on the negatives that ``start`` as it was takes for the best.
 
@@ -106,7 +107,7 @@ def train_selective(
         draw = _mined(draw, Teachers([copy.deepcopy(start)], tokenizer, longest, place), special)
     fusions = {"query": start.ratings["query"].fusion, "free": start.ratings["free"].fusion}
     examples = [e for pool in held.values() for e in pool]
-    return train(model, Data(draw, examples), special, recipe, out, fusions, goes_on=goes_on, teachers=taught)
+    return train(model, Data(draw, examples), special, recipe, out, fusions, before=before, teachers=taught)
 
 
 def _mined(draw: Draw, judge: Teachers, special: Special) -> Draw:

@@ -29,7 +29,7 @@ from gist_core.training.examples import ANSWER, Example
 from gist_core.training.losses import answer_loss, distillation_loss, ranking_loss, token_loss, unit_loss, unit_targets
 from gist_core.training.mixture import Mixture
 from gist_core.training.precision import mixed_precision
-from gist_core.training.reading import Reading, change, frozen_reader, read_batch
+from gist_core.training.reading import Layers, Reading, change, frozen_reader, read_batch
 from gist_core.training.steps import Data, Draw, Pace, take_steps
 from gist_core.training.teachers import Teachers
 
@@ -63,12 +63,12 @@ class Trainee(nn.Module):
 class Frozen:
     """What a run does not train: the ``network`` of the shared layers, the ``special`` ids, of a run that goes on
 
-    from a checkpoint the model as it was ``before``, and who else it learns from, with the weight of that.
+    from a checkpoint what that was ``before``, and who else it learns from, with the weight of that.
     """
 
     network: Network
     special: Special
-    before: SelectiveModel | None
+    before: Layers | None
     teachers: Teachers | None = None
     teaching: float = 1.0
 
@@ -81,7 +81,7 @@ def losses(trainee: Trainee, frozen: Frozen, examples: Sequence[Example]) -> dic
     parts = _learned(trainee, frozen, make_batch(asked, frozen.special)) if asked else {}
     if free:
         batch = make_batch(free, frozen.special)
-        parts["free"] = change(trainee.model, frozen.before, frozen.network, batch)
+        parts["free"] = change(Layers(trainee.model, frozen.network), frozen.before, batch)
     return parts
 
 
@@ -123,7 +123,7 @@ def train(
     out: Path,
     fusions: Mapping[str, Fusion],
     *,
-    goes_on: bool,
+    before: SelectiveModel | None = None,
     teachers: Teachers | None = None,
 ) -> SelectiveModel:
     """Train in place and return the model.
@@ -135,14 +135,15 @@ def train(
         recipe: Settings.
         out: Folder for ``log.jsonl`` and ``state.pt``; a run found there is resumed.
         fusions: Where the mixtures start: ``query`` and ``free``.
-        goes_on: Whether what the model says without a question is to stay as it is.
+        before: What the run goes on from, if that is a trained model: what it says without a question is to stay.
         teachers: Whom to learn from beside the labels.
     """
     accelerator = Accelerator(mixed_precision=mixed_precision())
     trainee = Trainee(model, fusions)
     trainee, optimizer = accelerator.prepare(trainee, _optimizer(trainee, recipe))
-    before = copy.deepcopy(model).eval().to(accelerator.device) if goes_on else None
-    frozen = Frozen(start_network(model, accelerator.device, torch.float32), special, before, teachers, recipe.teaching)
+    earlier = None if before is None else _layers(copy.deepcopy(before), accelerator.device)
+    network = start_network(model, accelerator.device, torch.float32)
+    frozen = Frozen(network, special, earlier, teachers, recipe.teaching)
     model.train()
     anchors = _Anchors(trainee)
     take_steps(
@@ -157,6 +158,10 @@ def train(
         after=lambda: anchors.pull(trainee, recipe.pull),
     )
     return model.eval()
+
+
+def _layers(model: SelectiveModel, device: torch.device) -> Layers:
+    return Layers(model.eval().to(device), start_network(model, device, torch.float32))
 
 
 def _optimizer(trainee: Trainee, recipe: SelectiveRecipe) -> torch.optim.AdamW:
