@@ -142,7 +142,7 @@ def start_engine(parts: Parts, device: str) -> Engine:
         model = foreign.model(parts.model) if of_foreign and foreign else parts.model
         return Scorer(start_network(model, place, resolve_dtype(place)))
 
-    # Started in the worker's thread: a second team of OpenMP threads would make both teams slow.
+    # Started with the first call, in the worker's thread: a checkpoint that is only looked at costs no packing.
     scorers = {of_foreign: Lazy(partial(started, of_foreign=of_foreign)) for of_foreign in (False, True)}
 
     def run(items: list[WindowItem]) -> Sequence[WindowScores]:

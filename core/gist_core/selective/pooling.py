@@ -1,7 +1,7 @@
 """Token values -> unit values, as segment operations: in torch for training, in NumPy for callers' threads.
 
-A caller's thread must not compute with torch: it would start a second team of OpenMP threads beside that of the
-network's thread, and with more threads than cores both wait for each other (measured: a third slower).
+A caller's thread does not compute with torch: for so few numbers a team of OpenMP threads would cost more than it
+gives, and take the cores from the lanes of other callers.
 """
 
 from __future__ import annotations
