@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gist_core.selective.batches import balanced_batches, padded_batches
-from gist_core.selective.lanes import Lanes
+from gist_core.selective.lanes import Lanes, _use_one_core
 from gist_core.selective.network import PackedNetwork
 from gist_core.selective.scorer import Scorer, WindowItem
 from tests.helpers.tiny import tiny_model
@@ -61,7 +61,7 @@ def test_lanes_work_in_a_forked_child():
     lanes = Lanes(2)
     assert lanes.map(str, [1, 2]) == ["1", "2"]  # its threads stay with the parent
     child = multiprocessing.get_context("fork").Process(target=lanes.map, args=(str, [1, 2]))
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _use_one_core._setting:  # as if a lane was just being made ready
         warnings.simplefilter("ignore", DeprecationWarning)  # forking beside threads, which is the case to test
         child.start()
     child.join(30)
@@ -71,7 +71,7 @@ def test_lanes_work_in_a_forked_child():
 THREADS = """
 import threading
 import torch
-from gist_core.selective.lanes import Lanes
+from gist_core.selective.lanes import Lanes, _use_one_core
 
 torch.set_num_threads(3)
 meeting = threading.Barrier(3, timeout=30)

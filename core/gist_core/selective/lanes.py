@@ -7,6 +7,7 @@ where another team is about, as a caller's own embedder has one. Threads that sh
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -65,26 +66,37 @@ class Lanes:
         return [results[place] for place in range(len(items))]
 
 
-_ready = threading.local()
-_setting = threading.Lock()
+class _OneCore:
+    """Lets torch compute in a lane's thread alone, and leaves all other threads as they are.
+
+    Torch keeps the number of threads twice: for the thread that sets it, and for threads that come later. The second is
+    given back by a thread that sets it and ends.
+    """
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def __call__(self) -> None:
+        if hasattr(self._ready, "done"):
+            return
+        with self._setting:
+            usual = torch.get_num_threads()  # first: torch prepares a thread once, and would undo what was set before
+            torch.set_num_threads(1)
+            later = threading.Thread(target=torch.set_num_threads, args=(usual,))
+            later.start()
+            later.join()
+        self._ready.done = True
+
+    def reset(self) -> None:
+        """Makes the lock anew, for a forked child."""
+        self._setting, self._ready = threading.Lock(), threading.local()
+
+
+_use_one_core = _OneCore()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_use_one_core.reset)
 
 
 def _on_one_core(works: list[_Work]) -> list[None]:
-    if not hasattr(_ready, "done"):
-        _use_one_core()
-        _ready.done = True
+    _use_one_core()
     return [work() for work in works]
-
-
-def _use_one_core() -> None:
-    """Let torch compute in this thread alone, and leave all other threads as they are.
-
-    Torch keeps the number twice: for the thread that sets it, and for threads that come later. The second is given back
-    by a thread that sets it and ends.
-    """
-    with _setting:
-        usual = torch.get_num_threads()  # first: torch prepares a thread once, and would undo what was set before
-        torch.set_num_threads(1)
-        later = threading.Thread(target=torch.set_num_threads, args=(usual,))
-        later.start()
-        later.join()
