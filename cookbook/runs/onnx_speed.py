@@ -209,9 +209,9 @@ class OnnxNetwork:
         self.lanes = Lanes(1)  # the runtime divides an operation among its own threads
         self._query, self._windows = (_session(folder / f"{part}{kind}.onnx", threads) for part in ("query", "windows"))
 
-    def batches(self, lengths: Sequence[int]) -> list[list[int]]:
+    def batches(self, windows: Sequence[int], queries: Sequence[int]) -> list[list[int]]:
         """As ``Network.batches``."""
-        return padded_batches(lengths, PackedNetwork.batch_tokens)
+        return padded_batches(windows, PackedNetwork.batch_tokens)
 
     def query(self, ids: Sequence[int]) -> QueryState:
         """As ``Network.query``."""

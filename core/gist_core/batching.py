@@ -177,6 +177,16 @@ _workers: weakref.WeakSet[BatchWorker[Any, Any]] = weakref.WeakSet()
 _ending = threading.Event()
 
 
+def refuse_at_exit() -> None:
+    """Asked between the parts of a long batch, so that it ends while its thread is still waited for.
+
+    Raises:
+        CompressionError: The interpreter ends.
+    """
+    if _ending.is_set():
+        raise CompressionError("The interpreter ends.", hint="Wait for the results before the program ends.")
+
+
 def _end_threads() -> None:
     """Let idle threads end before the interpreter does: stopped while it frees tensors, one would abort the process."""
     _ending.set()

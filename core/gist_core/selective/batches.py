@@ -18,15 +18,15 @@ def padded_batches(lengths: Sequence[int], most: int) -> list[list[int]]:
     return batches
 
 
-def balanced_batches(lengths: Sequence[int], most: int, lanes: int) -> list[list[int]]:
-    """Rows of like length in batches that cost alike, as many as occupy all lanes to the end, where rows suffice.
+def balanced_batches(costs: Sequence[int], most: int, lanes: int) -> list[list[int]]:
+    """Rows of like cost in batches that cost alike, as many as occupy all lanes to the end, where rows suffice.
 
-    A batch has at most ``most`` tokens and those of the longest row.
+    A batch costs at most ``most`` and what the dearest row does.
     """
-    order, total = _by_length(lengths), sum(lengths)
+    order, total = _by_length(costs), sum(costs)
     count = lanes * -(-total // (lanes * most))
-    costs = np.asarray([lengths[row] for row in order], dtype=np.int64)
-    places = (2 * costs.cumsum() - costs) * count // max(2 * total, 1)
+    dear = np.asarray([costs[row] for row in order], dtype=np.int64)
+    places = (2 * dear.cumsum() - dear) * count // max(2 * total, 1)
     return [[order[i] for i in np.flatnonzero(places == place)] for place in np.unique(places)]
 
 

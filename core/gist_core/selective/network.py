@@ -16,7 +16,7 @@ from torch import Tensor
 from gist_core.selective.batches import balanced_batches, padded_batches
 from gist_core.selective.encoder import Layer
 from gist_core.selective.int8 import fast_linear
-from gist_core.selective.lanes import Lanes
+from gist_core.selective.lanes import Lanes, a_lane_a_core
 from gist_core.selective.model import ASKED, FRAME, FREE, QueryState, SelectiveModel
 from gist_core.selective.windows import padded
 
@@ -37,8 +37,8 @@ class Network(Protocol):
 
     lanes: Lanes
 
-    def batches(self, lengths: Sequence[int]) -> list[list[int]]:
-        """Windows of these lengths as it is given them best, by their places."""
+    def batches(self, windows: Sequence[int], queries: Sequence[int]) -> list[list[int]]:
+        """Windows as it is given them best, by their places; the lengths of them and of the query of each."""
 
     def query(self, ids: Sequence[int]) -> QueryState:
         """Encode a query with its special tokens."""
@@ -91,15 +91,18 @@ class PackedNetwork:
     batch_tokens = 704  # of a lane: activations stay in the cache, and small (core/decisions/0020-lanes.md)
 
     def __init__(self, model: SelectiveModel) -> None:
-        self.lanes = Lanes(torch.get_num_threads())
+        self.lanes = a_lane_a_core()
+        branch = len(model.interaction_branch)
+        self._query_share = branch / (len(model.shared) + 2 * branch)  # of the layers, those that a query passes again
         self._embeddings, self._side = model.embeddings, model.side  # not the model: its layers would stay in memory
         self._keep_head, self._relevance_head = model.keep_head, model.relevance_head
         stacks = (model.shared, model.embedding_branch, model.interaction_branch)
         self._shared, self._embedding, self._interaction = ([PackedLayer(m) for m in stack] for stack in stacks)  # type: ignore[arg-type]  # a ModuleList's items are typed as modules
 
-    def batches(self, lengths: Sequence[int]) -> list[list[int]]:
+    def batches(self, windows: Sequence[int], queries: Sequence[int]) -> list[list[int]]:
         """As ``Network.batches``."""
-        return balanced_batches(lengths, self.batch_tokens, len(self.lanes))
+        costs = [w + round(self._query_share * q) for w, q in zip(windows, queries, strict=True)]
+        return balanced_batches(costs, self.batch_tokens, len(self.lanes))
 
     def query(self, ids: Sequence[int]) -> QueryState:
         """As ``Network.query``."""
@@ -153,9 +156,9 @@ class PaddedNetwork:
         self._model = model
         self._device = model.side.device
 
-    def batches(self, lengths: Sequence[int]) -> list[list[int]]:
-        """As ``Network.batches``."""
-        return padded_batches(lengths, self.batch_tokens)
+    def batches(self, windows: Sequence[int], queries: Sequence[int]) -> list[list[int]]:
+        """As ``Network.batches``; queries are short beside what is padded."""
+        return padded_batches(windows, self.batch_tokens)
 
     def query(self, ids: Sequence[int]) -> QueryState:
         """As ``Network.query``."""

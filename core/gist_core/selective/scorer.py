@@ -83,7 +83,8 @@ class Scorer:
             self._trim(sum(len(i.ids) for i in batch))
             return list(zip((fresh[r][0] for r in rows), scores, strict=True))
 
-        for key, found in self._each_batch(run, [len(i.ids) for i in new.values()]):
+        lengths = [len(i.ids) for i in new.values()], [len(i.query) for i in new.values()]
+        for key, found in self._each_batch(run, *lengths):
             results[key] = found
             self._windows.put(key, found)
         return [results[k] for k in keys]
@@ -99,12 +100,14 @@ class Scorer:
             self._trim(sum(map(len, windows)))
             return list(zip(batch, found, strict=True))
 
-        results = dict(self._each_batch(run, [len(row) for row in rows]))
+        results = dict(self._each_batch(run, [len(row) for row in rows], [0] * len(rows)))
         return [results[r] for r in range(len(rows))]
 
-    def _each_batch(self, run: Callable[[list[int]], list[Result]], lengths: list[int]) -> Iterator[Result]:
-        """What ``run`` gives for the batches of windows of these lengths, in no order of its own."""
-        batches = self._network.batches(lengths)
+    def _each_batch(
+        self, run: Callable[[list[int]], list[Result]], windows: list[int], queries: list[int]
+    ) -> Iterator[Result]:
+        """What ``run`` gives for the batches of windows, of these lengths, below queries of those; in any order."""
+        batches = self._network.batches(windows, queries)
         return chain.from_iterable(self._network.lanes.map(torch.inference_mode()(run), batches))
 
     def _encoded(self, queries: Sequence[tuple[int, ...]]) -> dict[tuple[int, ...], QueryState]:
