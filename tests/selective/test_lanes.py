@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gist_core.batching import BatchWorker
+from gist_core.selective import lanes as lanes_module
 from gist_core.selective.batches import balanced_batches, padded_batches
 from gist_core.selective.lanes import MOST, Lanes, _OneCore, _use_one_core, a_lane_a_core
 from gist_core.selective.network import PackedNetwork
@@ -89,6 +90,14 @@ def test_fewer_threads_than_lanes_do_the_same(monkeypatch, started):
     monkeypatch.setattr(BatchWorker, "submit", refused)
     assert lanes.map(lambda number: 2 * number, range(5)) == [0, 2, 4, 6, 8]
     assert len(set(asked)) == started + 1
+
+
+def test_a_lane_that_cannot_be_made_ready_works_all_the_same(monkeypatch):
+    def refused():
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(lanes_module, "_use_one_core", refused)
+    assert Lanes(2).map(str, [1, 2, 3]) == ["1", "2", "3"]
 
 
 EXIT = """

@@ -11,6 +11,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Generic, TypeVar
 
@@ -75,7 +76,7 @@ class _Call(Generic[Item, Result]):
     def run(self) -> None:
         """Do everything here."""
         while self._next():
-            refuse_at_exit()
+            pass
 
     def spread(self, workers: Sequence[BatchWorker[_Step, None]]) -> None:
         """Let the workers do it, as many as can start a thread; if none can, do it here."""
@@ -191,5 +192,6 @@ def a_lane_a_core() -> Lanes:
 
 
 def _on_one_core(steps: list[_Step]) -> list[None]:
-    _use_one_core()
+    with suppress(RuntimeError):  # the system gives no more threads: torch divides the work then, as it would
+        _use_one_core()
     return [step() for step in steps]
