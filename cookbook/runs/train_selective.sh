@@ -5,9 +5,9 @@
 #
 # DATA holds the question-answering sets named in core/gist_core/training/mix.py; needs the extra "train". START is a selective
 # checkpoint to go on from: version 5.0 went on from 4.4, which stands in core/gist_core/weights/selective of commit 05d2349 (how that
-# came about is in the same file there). Commit d6e6ab8 made what ships; since, a longer interaction is held to what its start says without a
-# question (decision 19), which the last command then repeats. Without START the first two commands make a start; what a call without a question keeps is
+# came about is in the same file there). Without START the first two commands make a start; what a call without a question keeps is
 # then query_free.sh's to teach, before the third. The last command gives calls without a question the scores that START gives them.
+# Commit d6e6ab8 made what ships; since then the third command itself holds those calls to what its start says (decision 19).
 # Ships as core/gist_core/weights/selective: OUT/languages/checkpoint. From START on two hours on two cores with AVX-512; a run that
 # was stopped goes on where it was.
 set -eu

@@ -171,7 +171,7 @@ def test_lanes_work_in_a_forked_child():
 THREADS = """
 import threading
 import torch
-from gist_core.selective.lanes import MOST, Lanes, _OneCore, _use_one_core, a_lane_a_core
+from gist_core.selective.lanes import Lanes
 
 torch.set_num_threads(3)
 meeting = threading.Barrier(3, timeout=30)

@@ -141,7 +141,7 @@ def train(
     accelerator = Accelerator(mixed_precision=mixed_precision())
     trainee = Trainee(model, fusions)
     trainee, optimizer = accelerator.prepare(trainee, _optimizer(trainee, recipe))
-    earlier = None if before is None else _layers(copy.deepcopy(before), accelerator.device)
+    earlier = None if before is None else _copied(before, accelerator.device)
     network = start_network(model, accelerator.device, torch.float32)
     frozen = Frozen(network, special, earlier, teachers, recipe.teaching)
     model.train()
@@ -160,8 +160,9 @@ def train(
     return model.eval()
 
 
-def _layers(model: SelectiveModel, device: torch.device) -> Layers:
-    return Layers(model.eval().to(device), start_network(model, device, torch.float32))
+def _copied(model: SelectiveModel, device: torch.device) -> Layers:
+    copied = copy.deepcopy(model)
+    return Layers(copied, start_network(copied, device, torch.float32))  # which moves the model itself
 
 
 def _optimizer(trainee: Trainee, recipe: SelectiveRecipe) -> torch.optim.AdamW:
