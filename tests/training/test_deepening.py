@@ -47,7 +47,7 @@ def test_a_longer_interaction_leaves_the_cosines_and_the_start_as_they_are(layer
     longer = deepened(parts, layers)
     assert (len(longer.model.shared), longer.model.config.shared_layers) == (3 - layers, 3 - layers)
     assert len(longer.model.interaction_branch) == len(longer.model.embedding_branch) == layers
-    assert longer.model.config.lent_layers == layers - 1
+    assert longer.model.config.lent_layers == layers
     old, new = (m(m.encode_query(QUERY), TEXT, MASK) for m in (parts.model, longer.model))
     assert torch.allclose(old.embeddings[MASK], new.embeddings[MASK], atol=1e-6)
     assert not torch.allclose(old.keep[MASK], new.keep[MASK], atol=1e-3)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -116,17 +117,24 @@ def test_what_was_learned_reads_as_the_model_that_learned_it(lent, tmp_path, mon
 
 
 @pytest.mark.parametrize("lent", [0, 1])
-def test_of_a_sentence_that_is_embedded_as_many_layers_change_however_long_the_interaction(lent, tmp_path):
+def test_layers_that_are_the_embedding_branchs_alone_do_not_change(lent, tmp_path):
     start = load_parts(save_tiny(tmp_path / "start", int8=False))
-    shared = start.model.config.shared_layers
     if lent:
         start = deepened(start, start.model.config.branch_layers + lent)
+    config = start.model.config
     changed = adapted(adapt(start.model, start.tokenizer, ["а"]), ["а"]).tensors
     layers = {tuple(name.split(".")[:2]) for name in changed if name.endswith(DOWN)}
-    embedding = {layer for layer in layers if layer[0] != "interaction_branch"}
-    interacting = [("interaction_branch", str(n)) for n in range(start.model.config.branch_layers)]
-    assert len(embedding) == shared
-    assert layers - embedding == set(interacting)
+    parts = ("shared", config.shared_layers), ("interaction_branch", config.branch_layers)
+    lenders = ("embedding_branch", config.lent_layers)
+    assert layers == {(part, str(number)) for part, count in (*parts, lenders) for number in range(count)}
+
+
+def test_what_goes_on_changes_the_layers_that_were_changed(tmp_path):
+    start = load_parts(save_tiny(tmp_path / "start", int8=False))
+    first = adapted(adapt(copy.deepcopy(start.model), start.tokenizer, ["а"]), ["а"])
+    longer = deepened(replace(start, foreign=first), start.model.config.branch_layers + 1)
+    again = adapted(adapt(longer.model, longer.tokenizer, ["а"], longer.foreign), ["а"])
+    assert set(again.tensors) == set(longer.foreign.tensors)
 
 
 def test_a_checkpoint_that_reads_other_languages_goes_on_from_there(data, tmp_path, trained):

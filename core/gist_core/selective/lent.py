@@ -1,7 +1,7 @@
 """Layers that a checkpoint does not store twice: those that the interaction branch has from the embedding branch.
 
-The first layers of a longer interaction started as the embedding branch's, and training changes them little: of each
-matrix the change is stored, as two narrow ones, a seventh of the room (core/decisions/0019-longer-interaction.md).
+The layers of a longer interaction started as the embedding branch's, and training changes them little: of each matrix
+the change is stored, as two narrow ones, two fifths of the room (core/decisions/0021-from-the-first-layer.md).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from torch import Tensor
 from gist_core.selective.config import SelectiveConfig
 from gist_core.selective.low_rank import DOWN, MATRICES, UP, factored
 
-RANK = 32
+RANK = 92
 
 
 def without_lent(state: Mapping[str, Tensor], config: SelectiveConfig) -> dict[str, Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -66,11 +67,13 @@ def _stands_alone(character: str) -> bool:
     return unicodedata.name(character, "").startswith(_IDEOGRAPH) or unicodedata.category(character)[0] in "PSZC"
 
 
-def _adapted_layers(config: SelectiveConfig) -> str:
-    """A pattern of the linear layers that change: all but those that are the embedding branch's alone.
+def _adapted_layers(config: SelectiveConfig, learned: Foreign | None) -> str:
+    """A pattern of the linear layers that change: those that were ``learned`` for; else all but those that are the
 
-    So of a sentence that is embedded as many layers change, however many of them the interaction was lent.
+    embedding branch's alone.
     """
+    if learned is not None:
+        return "|".join(re.escape(name.removesuffix(DOWN)) for name in learned.tensors if name.endswith(DOWN))
     lenders = [rf"embedding_branch\.{number}" for number in range(config.lent_layers)]
     layers = "|".join([r"shared\.\d+", r"interaction_branch\.\d+", *lenders])
     return rf"({layers})\.({'|'.join(MATRICES)})"
@@ -81,7 +84,7 @@ def adapt(
 ) -> SelectiveModel:
     """Make a model ready, in place: only what ``Foreign`` holds gets gradients; it starts from what was ``learned``."""
     rank = RANK if learned is None else learned.rank
-    layers = _adapted_layers(model.config)
+    layers = _adapted_layers(model.config, learned)
     inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=layers), model)
     for name, parameter in model.named_parameters():
         parameter.requires_grad_("lora_" in name or name in HEADS)

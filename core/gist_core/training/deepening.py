@@ -19,7 +19,7 @@ def deepened(parts: Parts, branch_layers: int) -> Parts:
 
     The embedding branch says what it said. Question and text meet earlier, in layers that never saw both, so the
     interaction has to be trained on, that of other languages too (``gist train languages``). A checkpoint stores what
-    is learned of the new layers as low-rank changes (``selective.lent``).
+    is learned of the interaction as low-rank changes (``selective.lent``).
 
     Args:
         parts: A network; it stays as it is.
@@ -38,8 +38,7 @@ def deepened(parts: Parts, branch_layers: int) -> Parts:
     shared = most - branch_layers
     longer = copy.deepcopy(model)
     moved = longer.shared[shared:]
-    lent = len(moved) + config.lent_layers
-    longer.config = replace(config, shared_layers=shared, branch_layers=branch_layers, lent_layers=lent)
+    longer.config = replace(config, shared_layers=shared, branch_layers=branch_layers, lent_layers=branch_layers)
     longer.embedding_branch = nn.ModuleList([*copy.deepcopy(moved), *longer.embedding_branch])
     longer.interaction_branch = nn.ModuleList([*moved, *longer.interaction_branch])
     longer.shared = longer.shared[:shared]
