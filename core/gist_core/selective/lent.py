@@ -1,7 +1,8 @@
 """Layers that a checkpoint does not store twice: those that the interaction branch has from the embedding branch.
 
 The layers of a longer interaction started as the embedding branch's, and training changes them little: of each matrix
-the change is stored, as two narrow ones, two fifths of the room (core/decisions/0021-from-the-first-layer.md).
+the change is stored, as two narrow ones, in little more than a third of the room
+(core/decisions/0021-from-the-first-layer.md).
 """
 
 from __future__ import annotations
