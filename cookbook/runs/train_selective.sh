@@ -7,7 +7,8 @@
 # checkpoint to go on from: version 5.0 went on from 4.4, which stands in core/gist_core/weights/selective of commit 05d2349 (how that
 # came about is in the same file there). Without START the first two commands make a start; what a call without a question keeps is
 # then query_free.sh's to teach, before the third. The last command gives calls without a question the scores that START gives them.
-# Commit d6e6ab8 made what ships; since then the third command itself holds those calls to what its start says (decision 19).
+# Commit d6e6ab8 made what ships; since then the third command itself holds those calls to what its start says (decision 19), and stores
+# all layers of the interaction as changes of rank 92, where what ships has two whole and two of rank 32 (decision 21).
 # Ships as core/gist_core/weights/selective: OUT/languages/checkpoint. From START on two hours on two cores with AVX-512; a run that
 # was stopped goes on where it was.
 set -eu
