@@ -20,7 +20,6 @@ from gist_core.errors import CheckpointError, InvalidInputError
 from gist_core.records import read_records, split_of
 from gist_core.selective.engine import load_parts
 from gist_core.selective.fusion import AS_IT_IS, MODES, SIGNALS, Calibration, untrained
-from gist_core.selective.network import start_network
 from gist_core.selective.pooling import pool_logits
 from gist_core.selective.signals import Special
 from gist_core.training import export, recipe, steps
@@ -29,7 +28,6 @@ from gist_core.training.examples import ANSWER, EVIDENCE, ExampleBuilder, joined
 from gist_core.training.export import export_selective
 from gist_core.training.fusion import Rated, calibrate, choose_exponent
 from gist_core.training.losses import answer_loss, ranking_loss, token_loss, unit_loss, unit_targets
-from gist_core.training.reading import Layers
 from gist_core.training.selective import Frozen, SelectiveRecipe, Trainee, losses
 from tests.helpers.facts import fact, mix_of_facts, write_facts
 from tests.helpers.tiny import save_tiny, tiny_model, tiny_tokenizer
@@ -333,8 +331,7 @@ def test_a_step_may_be_all_with_or_all_without_questions(share, wanted):
     model, other = tiny_model(), tiny_model()
     torch.nn.init.ones_(other.keep_head.bias)
     fusions = {"query": untrained(), "free": untrained()}
-    network, earlier = (start_network(m, torch.device("cpu"), torch.float32) for m in (model, other))
-    frozen = Frozen(network, Special(2, 3, 0), Layers(other, earlier))
+    frozen = Frozen(Special(2, 3, 0), other)
     parts = losses(Trainee(model, fusions), frozen, [builder.build(fact(n)) for n in (1003, 1004)])
     assert set(parts) == {"free"} if wanted else "free" not in parts
     assert not wanted or float(parts["free"].detach()) > 0

@@ -117,7 +117,7 @@ def test_what_was_learned_reads_as_the_model_that_learned_it(lent, tmp_path, mon
 
 
 @pytest.mark.parametrize("lent", [0, 1])
-def test_layers_that_are_the_embedding_branchs_alone_do_not_change(lent, tmp_path):
+def test_layers_of_the_embedding_branch_do_not_change(lent, tmp_path):
     start = load_parts(save_tiny(tmp_path / "start", int8=False))
     if lent:
         start = deepened(start, start.model.config.branch_layers + lent)
@@ -125,8 +125,7 @@ def test_layers_that_are_the_embedding_branchs_alone_do_not_change(lent, tmp_pat
     changed = adapted(adapt(start.model, start.tokenizer, ["а"]), ["а"]).tensors
     layers = {tuple(name.split(".")[:2]) for name in changed if name.endswith(DOWN)}
     parts = ("shared", config.shared_layers), ("interaction_branch", config.branch_layers)
-    lenders = ("embedding_branch", config.lent_layers)
-    assert layers == {(part, str(number)) for part, count in (*parts, lenders) for number in range(count)}
+    assert layers == {(part, str(number)) for part, count in parts for number in range(count)}
 
 
 def test_what_goes_on_changes_the_layers_that_were_changed(tmp_path):

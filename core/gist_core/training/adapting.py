@@ -13,7 +13,6 @@ from peft import LoraConfig, inject_adapter_in_model
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from gist_core.selective.config import SelectiveConfig
 from gist_core.selective.foreign import BASIS, HEADS, OFFSET, ROWS, Foreign
 from gist_core.selective.low_rank import DOWN, MATRICES, UP, factored
 from gist_core.selective.model import SelectiveModel
@@ -67,16 +66,14 @@ def _stands_alone(character: str) -> bool:
     return unicodedata.name(character, "").startswith(_IDEOGRAPH) or unicodedata.category(character)[0] in "PSZC"
 
 
-def _adapted_layers(config: SelectiveConfig, learned: Foreign | None) -> str:
-    """A pattern of the linear layers that change: those that were ``learned`` for; else all but those that are the
+def _adapted_layers(learned: Foreign | None) -> str:
+    """A pattern of the linear layers that change: those that were ``learned`` for; else all but the embedding branch's.
 
-    embedding branch's alone.
+    What is trained are no cosines, so layers of that branch which were learned for once stay as they are.
     """
     if learned is not None:
         return "|".join(re.escape(name.removesuffix(DOWN)) for name in learned.tensors if name.endswith(DOWN))
-    lenders = [rf"embedding_branch\.{number}" for number in range(config.lent_layers)]
-    layers = "|".join([r"shared\.\d+", r"interaction_branch\.\d+", *lenders])
-    return rf"({layers})\.({'|'.join(MATRICES)})"
+    return rf"(shared\.\d+|interaction_branch\.\d+)\.({'|'.join(MATRICES)})"
 
 
 def adapt(
@@ -84,7 +81,7 @@ def adapt(
 ) -> SelectiveModel:
     """Make a model ready, in place: only what ``Foreign`` holds gets gradients; it starts from what was ``learned``."""
     rank = RANK if learned is None else learned.rank
-    layers = _adapted_layers(model.config, learned)
+    layers = _adapted_layers(learned)
     inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=layers), model)
     for name, parameter in model.named_parameters():
         parameter.requires_grad_("lora_" in name or name in HEADS)

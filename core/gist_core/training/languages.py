@@ -1,7 +1,7 @@
 """``gist train languages``: a checkpoint that reads English learns other languages, and reads English as before.
 
 Characters that the vocabulary lacks get embeddings, the layers low-rank changes, the heads copies of their own
-(``selective.foreign``); all else is frozen. The cosines are trained as well, through the branch that is frozen.
+(``selective.foreign``); all else is frozen.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from gist_core.training.examples import Example, ExampleBuilder
 from gist_core.training.mix import LANGUAGES_MIX, build_examples
 from gist_core.training.mixture import Mixture
 from gist_core.training.precision import mixed_precision
-from gist_core.training.reading import live_reader, read_batch
+from gist_core.training.reading import read_batch
 from gist_core.training.selective import reading_losses, sampler
 from gist_core.training.steps import Data, Pace, take_steps
 
@@ -48,7 +48,7 @@ class LanguagesRecipe(Pace):
 
 
 class Learner(nn.Module):
-    """The adapted model, and how its unit scores are mixed with cosines and word overlap while it learns."""
+    """The adapted model, and how its unit scores are mixed with word overlap while it learns."""
 
     def __init__(self, model: SelectiveModel, mixed: Mixture) -> None:
         super().__init__()
@@ -99,9 +99,9 @@ def _fit(learner: Learner, data: Data, special: Special, recipe: LanguagesRecipe
 
 def _losses(learner: Learner, special: Special, examples: Sequence[Example]) -> dict[str, Tensor]:
     batch = make_batch(examples, special)
-    read = read_batch(learner.model, live_reader(learner.model), batch)
+    read = read_batch(learner.model, batch)
     scores = pool_logits(read.keep, read.unit, len(read.question))
-    return reading_losses(read, batch, scores, learner.mixture(read.signals(scores), read.question))
+    return reading_losses(read, batch, scores, learner.mixture(read.signals(scores)))
 
 
 def _optimizer(learner: Learner, recipe: LanguagesRecipe) -> torch.optim.AdamW:

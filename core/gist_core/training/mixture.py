@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
 from gist_core.selective.fusion import SIGNALS, Fusion
 from gist_core.training.reading import KNOWN
-
-_DERIVED = ("distinct", "unit_cosine_z", "window_cosine_z")
 
 
 class FusionLayers(nn.Module):
@@ -27,19 +27,20 @@ class FusionLayers(nn.Module):
 
 
 class Mixture(nn.Module):
-    """``Fusion`` as a layer, linear part and hidden units, over the signals that a step has.
+    """``Fusion`` as a layer, linear part and hidden units, over some of its signals; the others stand at their mean.
 
-    Those of trigrams, which a step does not count, stand at their mean. What trains with it starts from how units are
-    rated in a call; the linear part alone would be nearly flat: most of what a fusion says goes through what is hidden.
+    What trains with it starts from how units are rated in a call; the linear part alone would be nearly flat: most of
+    what a fusion says goes through what is hidden.
     """
 
     mean: Tensor
     scale: Tensor
 
-    def __init__(self, fusion: Fusion) -> None:
+    def __init__(self, fusion: Fusion, names: Sequence[str] = KNOWN) -> None:
+        """``names``: the signals that it is given, in that order."""
         super().__init__()
         fusion = fusion.widened()
-        used = [SIGNALS.index(name) for name in KNOWN + _DERIVED]
+        used = [SIGNALS.index(name) for name in names]
         self.register_buffer("mean", torch.from_numpy(fusion.mean[used]))
         self.register_buffer("scale", torch.from_numpy(fusion.scale[used]))
         self.layers = FusionLayers(len(used), len(fusion.output))
@@ -50,19 +51,7 @@ class Mixture(nn.Module):
             self.layers.hidden.bias.copy_(torch.from_numpy(fusion.hidden_bias))
             self.layers.output.weight.copy_(torch.from_numpy(fusion.output)[None])
 
-    def forward(self, known: Tensor, question: Tensor) -> Tensor:
-        """(U, 9) signals as in ``Reading.signals``, and the question of each unit -> (U,) logits."""
-        unit, window, central = (known[:, KNOWN.index(n)] for n in ("unit_cosine", "window_cosine", "central"))
-        # As in gist_core.selective.signals, where one call is one question.
-        distinct = (unit - window) / ((2 - 2 * central).clamp(min=0) + 0.02).sqrt()
-        derived = torch.stack([distinct, _standardised(unit, question), _standardised(window, question)], dim=1)
-        mixed: Tensor = self.layers((torch.cat([known, derived], dim=1) - self.mean) / self.scale)
+    def forward(self, signals: Tensor) -> Tensor:
+        """(U, F) -> (U,) logits."""
+        mixed: Tensor = self.layers((signals - self.mean) / self.scale)
         return mixed
-
-
-def _standardised(values: Tensor, group: Tensor) -> Tensor:
-    """Less the mean of each group, over its deviation."""
-    count = torch.bincount(group).clamp(min=1)
-    centred = values - (values.new_zeros(len(count)).index_add(0, group, values) / count)[group]
-    variance = values.new_zeros(len(count)).index_add(0, group, centred.square()) / count
-    return centred / ((variance + 1e-12).sqrt() + 1e-3)[group]  # a bare root has no gradient at nought

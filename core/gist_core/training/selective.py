@@ -21,7 +21,6 @@ from torch import Tensor, nn
 
 from gist_core.selective.fusion import Fusion
 from gist_core.selective.model import FRAME, SelectiveModel
-from gist_core.selective.network import Network, start_network
 from gist_core.selective.pooling import pool_logits
 from gist_core.selective.signals import Special
 from gist_core.training.batches import TrainingBatch, make_batch
@@ -29,7 +28,7 @@ from gist_core.training.examples import ANSWER, Example
 from gist_core.training.losses import answer_loss, distillation_loss, ranking_loss, token_loss, unit_loss, unit_targets
 from gist_core.training.mixture import Mixture
 from gist_core.training.precision import mixed_precision
-from gist_core.training.reading import Layers, Reading, change, frozen_reader, read_batch
+from gist_core.training.reading import Reading, change, read_batch
 from gist_core.training.steps import Data, Draw, Pace, take_steps
 from gist_core.training.teachers import Teachers
 
@@ -47,7 +46,7 @@ class SelectiveRecipe(Pace):
 
 
 class Trainee(nn.Module):
-    """The model and how its unit scores are mixed with what it cannot change: cosines and word overlap.
+    """The model and how its unit scores are mixed with what it cannot change: word overlap.
 
     The network learns what the others do not know. ``mixture`` only serves training; the fusion that ships is fitted
     afterwards, on validation questions.
@@ -61,14 +60,13 @@ class Trainee(nn.Module):
 
 @dataclass(frozen=True, slots=True)
 class Frozen:
-    """What a run does not train: the ``network`` of the shared layers, the ``special`` ids, of a run that goes on
+    """What a run does not train: the ``special`` ids, of a run that goes on from a checkpoint what that was ``before``,
 
-    from a checkpoint what that was ``before``, and who else it learns from, with the weight of that.
+    and who else it learns from, with the weight of that.
     """
 
-    network: Network
     special: Special
-    before: Layers | None
+    before: SelectiveModel | None
     teachers: Teachers | None = None
     teaching: float = 1.0
 
@@ -81,17 +79,17 @@ def losses(trainee: Trainee, frozen: Frozen, examples: Sequence[Example]) -> dic
     parts = _learned(trainee, frozen, make_batch(asked, frozen.special)) if asked else {}
     if free:
         batch = make_batch(free, frozen.special)
-        parts["free"] = change(Layers(trainee.model, frozen.network), frozen.before, batch)
+        parts["free"] = change(trainee.model, frozen.before, batch)
     return parts
 
 
 def _learned(trainee: Trainee, frozen: Frozen, batch: TrainingBatch) -> dict[str, Tensor]:
-    read = read_batch(trainee.model, frozen_reader(frozen.network), batch)
+    read = read_batch(trainee.model, batch)
     question = read.question
     scores = pool_logits(read.keep, read.unit, len(question))
     asked = (batch.query_mask.sum(dim=1) > FRAME).to(question.device)[question]
     signals = read.signals(scores)
-    with_query, without = (trainee.mixture[m](signals, question) for m in ("query", "free"))
+    with_query, without = (trainee.mixture[m](signals) for m in ("query", "free"))
     parts = reading_losses(read, batch, scores, torch.where(asked, with_query, without))
     if frozen.teachers is not None:
         taught = frozen.teachers(batch)[asked]
@@ -141,9 +139,8 @@ def train(
     accelerator = Accelerator(mixed_precision=mixed_precision())
     trainee = Trainee(model, fusions)
     trainee, optimizer = accelerator.prepare(trainee, _optimizer(trainee, recipe))
-    earlier = None if before is None else _copied(before, accelerator.device)
-    network = start_network(model, accelerator.device, torch.float32)
-    frozen = Frozen(network, special, earlier, teachers, recipe.teaching)
+    earlier = None if before is None else copy.deepcopy(before).to(accelerator.device).eval()
+    frozen = Frozen(special, earlier, teachers, recipe.teaching)
     model.train()
     anchors = _Anchors(trainee)
     take_steps(
@@ -158,11 +155,6 @@ def train(
         after=lambda: anchors.pull(trainee, recipe.pull),
     )
     return model.eval()
-
-
-def _copied(model: SelectiveModel, device: torch.device) -> Layers:
-    copied = copy.deepcopy(model)
-    return Layers(copied, start_network(copied, device, torch.float32))  # which moves the model itself
 
 
 def _optimizer(trainee: Trainee, recipe: SelectiveRecipe) -> torch.optim.AdamW:

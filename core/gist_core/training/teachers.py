@@ -14,8 +14,9 @@ from gist_core.selective.engine import Parts
 from gist_core.selective.network import start_network
 from gist_core.selective.pooling import pool_logits
 from gist_core.training.batches import TrainingBatch
+from gist_core.training.cosines import COSINES, cosine_signals
 from gist_core.training.mixture import Mixture
-from gist_core.training.reading import frozen_reader, read_batch
+from gist_core.training.reading import KNOWN, read_batch
 
 SHARED = 0.8  # of the learner's word pieces, as many at least a teacher has to know: one that ships knows 0.88
 _UNUSED = "[unused"  # pieces of BERT's vocabulary that no text comes to
@@ -51,14 +52,15 @@ class _Teacher:
         self._piece = _translated(tokenizer, parts.tokenizer)
         self._model = parts.model.to(device).eval()
         self._network = start_network(self._model, device, torch.float32)
-        self._mixture = Mixture(parts.ratings["query"].fusion).to(device)
+        self._mixture = Mixture(parts.ratings["query"].fusion, KNOWN + COSINES).to(device)
 
     def __call__(self, batch: TrainingBatch) -> Tensor:
         chunks = [replace(c, ids=self._piece[c.ids]) for c in batch.chunks]
         own = replace(batch, query_ids=self._piece[batch.query_ids], chunks=chunks)
-        read = read_batch(self._model, frozen_reader(self._network), own)
+        read = read_batch(self._model, own)
         scores = pool_logits(read.keep, read.unit, len(read.question))
-        logits: Tensor = self._mixture(read.signals(scores).float(), read.question)
+        signals = torch.cat([read.signals(scores), cosine_signals(self._network, own)], dim=1)
+        logits: Tensor = self._mixture(signals.float())
         return logits
 
 

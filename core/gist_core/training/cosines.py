@@ -1,0 +1,56 @@
+"""The cosines of a step's units, as a call has them: what rates by them may teach what is trained without them."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from gist_core.selective.network import Network
+from gist_core.selective.signals import distinct, standardised
+from gist_core.training.batches import Chunk, TrainingBatch
+
+COSINES = ("unit_cosine", "window_cosine", "central", "distinct", "unit_cosine_z", "window_cosine_z")
+
+
+@torch.no_grad()
+def cosine_signals(network: Network, batch: TrainingBatch) -> Tensor:
+    """(U, 6) in the order of ``COSINES``; a question of a step is what a call is."""
+    query_vectors = _embedded(network, batch.query_ids, batch.query_mask)
+    queries = normalize((query_vectors * batch.query_mask.to(query_vectors.device)[..., None]).sum(1), dim=-1)
+    found: list[Tensor] = []
+    for chunk in batch.chunks:
+        first = sum(map(len, found))
+        found.append(_cosines(_embedded(network, chunk.ids, chunk.mask), chunk, queries, first))
+    known = torch.cat(found)
+    values, question = known.float().cpu().numpy(), batch.unit_question.numpy()
+    out = np.empty((len(values), len(COSINES)), dtype=np.float32)
+    for number in np.unique(question):
+        unit, window, central = values[question == number].T
+        derived = distinct(unit, window, central), standardised(unit), standardised(window)
+        out[question == number] = np.stack([unit, window, central, *derived], axis=1)
+    return torch.from_numpy(out).to(known.device)
+
+
+def _embedded(network: Network, ids: Tensor, mask: Tensor) -> Tensor:
+    """(B, L, H) of the embedding branch, zeros where there is no token."""
+    packed = network.read([np.asarray(r[m]) for r, m in zip(ids, mask, strict=True)])[1]
+    vectors = packed.new_zeros(*ids.shape, packed.shape[-1])
+    vectors[mask.to(packed.device)] = packed
+    return vectors
+
+
+def _cosines(vectors: Tensor, chunk: Chunk, queries: Tensor, first: int) -> Tensor:
+    """(U, 3) of query and unit, query and window, unit and window."""
+    place = vectors.device
+    mask, real, question = chunk.mask.to(place), chunk.real.to(place), chunk.question.to(place)
+    window = normalize((vectors * mask[..., None]).sum(1), dim=-1)
+    row = torch.arange(len(mask), device=place)[:, None].expand(mask.shape)[real]
+    local = chunk.unit.to(place) - first
+    count = int(local.max()) + 1 if len(local) else 0
+    units = normalize(vectors.new_zeros(count, vectors.shape[-1]).index_add(0, local, vectors[real]), dim=-1)
+    owner = row.new_zeros(count).scatter(0, local, row)
+    query = queries[question][owner]
+    parts = ((units * query).sum(-1), (window[owner] * query).sum(-1), (units * window[owner]).sum(-1))
+    return torch.stack(parts, dim=1)
