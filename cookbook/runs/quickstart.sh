@@ -3,7 +3,7 @@
 #
 #     sh cookbook/runs/quickstart.sh
 #
-# Writes .venv/ and kept.html (open it in a browser: what was kept, what was dropped). Needs Python 3.11.5 to 3.13.
+# Writes .venv/ and kept.html (open it in a browser: what was kept, what was dropped). Needs Python 3.11 to 3.13.
 set -eu
 cd "$(dirname "$0")/../.."
 sh cookbook/runs/setup.sh

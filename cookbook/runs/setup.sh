@@ -12,8 +12,8 @@ python="${PYTHON:-python3}"
 
 "$python" - <<'CHECK'
 import sys
-if not (3, 11, 5) <= sys.version_info[:3] < (3, 14):
-    sys.exit(f"Python 3.11.5 to 3.13 is needed, this is {sys.version.split()[0]}. Set PYTHON=python3.12, for example.")
+if not (3, 11) <= sys.version_info[:2] <= (3, 13):
+    sys.exit(f"Python 3.11 to 3.13 is needed, this is {sys.version.split()[0]}. Set PYTHON=python3.12, for example.")
 CHECK
 
 [ -x .venv/bin/python ] || "$python" -m venv .venv

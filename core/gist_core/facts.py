@@ -105,41 +105,41 @@ _FILE = _any(
 )
 _HOST = _any("com org net edu gov io ai dev app co info")
 _HEX = r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"
-_STEP = r"[\w+@%~-]++(?:\.[\w+@%~-]++)*+"
+_STEP = r"[\w+@%~-]++(?>(?:\.[\w+@%~-]++)*)"
 _IDENTIFIERS = {
     "word": (  # begin with a letter or a digit; the last one leaves out the keys of JSON unless they hold a number
         r"(?:https?|ftp|file|s3|gs)://[^\s<>\"\u3000-\u303f\uff00-\uffef]*[^\s<>\"\u3000-\u303f\uff00-\uffef.,;:!?)\]}']",
         r"(?<![\w.+-])[\w.+-]{1,64}+@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,8}",
-        rf"(?<![\w./-])[A-Za-z]:[/\\](?:{_STEP}[/\\])*+{_STEP}",
-        rf"(?<![\w./@+%~-])(?:{_STEP}/)++(?<=/)[\w-]{{1,80}}+\.{_FILE}{_END}",
+        rf"(?<![\w./-])[A-Za-z]:[/\\](?>(?:{_STEP}[/\\])*){_STEP}",
+        rf"(?<![\w./@+%~-])(?>(?:{_STEP}/)+)(?<=/)[\w-]{{1,80}}+\.{_FILE}{_END}",
         rf"(?<![\w./@-])[\w-]{{1,80}}(?:\.[\w-]{{1,80}}){{0,3}}\.(?:{_FILE}|{_HOST}(?:\.[a-z]{{2}})?){_END}(?:/[^\s<>\"]*[\w/])?",
-        r"[A-Za-z0-9]++(?:_++[A-Za-z0-9]++)++(?!\w)(?:(?<=\d{3})|(?!['\"]\s{0,3}:))",
+        r"[A-Za-z0-9]++(?>(?:_++[A-Za-z0-9]++)+)(?!\w)(?:(?<=\d{3})|(?!['\"]\s{0,3}:))",
     ),
     "digit": (
         _HEX + _END,
-        r"(?<![\w.])\d++(?:\.\d++){2,}+(?:-?(?:rc|alpha|beta|dev|post|a|b)\.?\d{0,6})?(?!\w)",
+        r"(?<![\w.])\d++(?>(?:\.\d++){2,})(?:-?(?:rc|alpha|beta|dev|post|a|b)\.?\d{0,6})?(?!\w)",
         rf"(?:\d{{1,3}}[ .-])?\d{{3}}[ .-]\d{{3,4}}[ .-]\d{{4}}{_END}|\d{{3}}-\d{{4}}(?![\w-])",
-        r"(?!\d++[eE]\d{1,3}\b|\d++[hx]\d++m?\b|0x)\d++[A-Za-z]++\d[A-Za-z0-9]*+(?:-[A-Za-z0-9]++){0,8}+" + _END,
-        r"\d++-(?=[0-9-]{0,20}[A-Z]{2})[A-Z0-9]++(?:-[A-Z0-9]++){0,8}+" + _END,
+        r"(?!\d++[eE]\d{1,3}\b|\d++[hx]\d++m?\b|0x)\d++[A-Za-z]++\d[A-Za-z0-9]*+(?>(?:-[A-Za-z0-9]++){0,8})" + _END,
+        r"\d++-(?=[0-9-]{0,20}[A-Z]{2})[A-Z0-9]++(?>(?:-[A-Z0-9]++){0,8})" + _END,
     ),
     "digit_late": (r"0x[0-9a-fA-F]++" + _END + r"|\d++[A-Z][A-Za-z]{0,4}" + _END,),
     "letter": (
         _HEX + _END,
-        rf"(?![a-z]++\d{{1,2}}['\"]\s{{0,3}}:)[A-Za-z]++\d[A-Za-z0-9]*+(?:[.-](?=[A-Za-z]*+\d)[A-Za-z0-9]++){{0,8}}+{_END}",
-        r"[A-Z]++-(?=[A-Z-]{0,20}\d)[A-Z0-9]++(?:-[A-Z0-9]++){0,8}+" + _END,
+        rf"(?![a-z]++\d{{1,2}}['\"]\s{{0,3}}:)[A-Za-z]++\d[A-Za-z0-9]*+(?>(?:[.-](?=[A-Za-z]*+\d)[A-Za-z0-9]++){{0,8}}){_END}",
+        r"[A-Z]++-(?=[A-Z-]{0,20}\d)[A-Z0-9]++(?>(?:-[A-Z0-9]++){0,8})" + _END,
     ),
     "sign": (
         r"(?<![\w#&])#\d{2,20}" + _END,
         r"(?<![\w.@])@[A-Za-z]\w{1,39}" + _END,
-        rf"(?<![\w./~<:])(?:~|\.{{1,2}})?/(?:{_STEP}/)++(?:{_STEP})?+|(?<![\w./~<:])(?:~|\.{{1,2}})?/[\w-]{{1,80}}\.{_FILE}{_END}",
+        rf"(?<![\w./~<:])(?:~|\.{{1,2}})?/(?>(?:{_STEP}/)+)(?>(?:{_STEP})?)|(?<![\w./~<:])(?:~|\.{{1,2}})?/[\w-]{{1,80}}\.{_FILE}{_END}",
         r"(?<![\w+])\+\d{1,3}[ .-]?(?:\(\d{1,4}\)[ .-]?)?\d{2,4}(?:[ .-]?\d{2,4}){1,4}(?!\d)",
         r"(?<![\w(])\(\d{3}\)\s?\d{3}[ .-]\d{4}(?!\d)",
     ),
 }
 
 # Numbers.
-_COUNT = r"\d++(?:,\d{3}(?!\d))*+(?:\.\d++)?+(?:[eE][+-]?\d++(?!\w))?+"
-_NUMBER = rf"{_COUNT}(?:(?:[/x\u00d7\u2013-]|[ ][x\u00d7\u2013-][ ]){_COUNT})?+"
+_COUNT = r"\d++(?>(?:,\d{3}(?!\d))*)(?>(?:\.\d++)?)(?>(?:[eE][+-]?\d++(?!\w))?)"
+_NUMBER = rf"{_COUNT}(?>(?:(?:[/x\u00d7\u2013-]|[ ][x\u00d7\u2013-][ ]){_COUNT})?)"
 _UNIT_WORD = (
     r"(?:(?:hundred|thousand|million|billion|trillion|dozen)(?:\s(?:dollars|euros|pounds|people|years))?"
     r"|seconds?|minutes?|mins?|hours?|hrs?|days?|nights?|weeks?|months?|years?|decades?|degrees?(?:\s(?:Celsius|Fahrenheit))?"
@@ -173,13 +173,13 @@ _NUMBERS = {
 # Names.
 _WORD = (
     rf"(?!(?:{_DAYNAME}|{_MONTH_LONG})(?!\w))(?:{_UPPER}['\u2019](?={_UPPER}{_LETTER}{{2}}))?{_UPPER}{_LETTER}++"
-    rf"(?:[-'\u2019]{_UPPER}{_LETTER}++){{0,4}}+(?![\d_]|['\u2019](?:t|m|re|ve)\b)"
+    rf"(?>(?:[-'\u2019]{_UPPER}{_LETTER}++){{0,4}})(?![\d_]|['\u2019](?:t|m|re|ve)\b)"
 )
 _TITLE = r"(?:Mr|Mrs|Ms|Dr|Prof|Rev|Capt|Sgt|Gen|Sen|Gov|St|Mt)\.?\s"
 _LINK = r"(?:of(?:\sthe)?|de(?:\sla|\slos)?|da|dos?|del|della|di|du|la|van(?:\sder|\sden)?|von|bin|ibn|al|&)"
 _NAME = (
-    rf"(?:{_TITLE})?+(?:{_WORD}|(?:{_UPPER}\.\s?){{1,4}}{_WORD})"
-    rf"(?:[ \u00a0](?:{_LINK}[ \u00a0])?(?:{_WORD}|{_UPPER}\.(?=\s{_UPPER})|[A-HJ-Z](?![\w'\u2019.]))){{0,7}}+"
+    rf"(?>(?:{_TITLE})?)(?:{_WORD}|(?:{_UPPER}\.\s?){{1,4}}{_WORD})"
+    rf"(?>(?:[ \u00a0](?:{_LINK}[ \u00a0])?(?:{_WORD}|{_UPPER}\.(?=\s{_UPPER})|[A-HJ-Z](?![\w'\u2019.]))){{0,7}})"
 )
 # Capitalised, yet no part of the name that follows: wherever they stand, or where they begin a sentence.
 _FUNCTION = _set(
@@ -279,7 +279,7 @@ _CUE = re.compile(
     + ")"
 )
 _ASKS = re.compile(r"[?\uff1f\u061f][?!\uff1f\uff01]{0,8}[\"'\u201d\u2019\u300d)\]*_]{0,4}\Z")
-_MORE = r"(?:(?:oh|ah|well|so|hey|hi|hello|and|but|um+|uh|yeah|yes|no|wait|ok|okay|like|i\smean|or)[\s,.!]*+){0,3}+"
+_MORE = r"(?>(?:(?:oh|ah|well|so|hey|hi|hello|and|but|um+|uh|yeah|yes|no|wait|ok|okay|like|i\smean|or)[\s,.!]*+){0,3})"
 _FILLER = re.compile(
     rf"(?i)\W*+{_MORE}(?:right|y(?:ou\s|\W)know|ok|okay|yeah|yes|no|huh|eh|hm+|really|seriously|what|why|how|see|so|and|oh"
     rf"|get\sit|got\sit|get\sme|know\swhat\si\s(?:mean|\W?m\ssaying)|you\ssee|is\sit|are\syou|do\syou|did\syou|isn\W?t\sit"
@@ -294,7 +294,7 @@ _QUOTES = "\"'\u201c\u201d\u2018\u2019`"
 _SPEAKS_ON = re.compile(r"[ \t]+[a-z]|['\u2019]")
 _BEFORE = 40  # characters in which the end of the sentence before is looked for
 _TAIL = re.compile(r"['\u2019.]")
-_NAMED = re.compile(rf"{_LETTER}++(?:['\u2019-]{_LETTER}++)*+\.?[ \u00a0]?")
+_NAMED = re.compile(rf"{_LETTER}++(?>(?:['\u2019-]{_LETTER}++)*)\.?[ \u00a0]?")
 _PROSE = frozenset({Kind.SENTENCE, Kind.LIST_ITEM, Kind.HEADING})
 
 

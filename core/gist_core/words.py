@@ -14,7 +14,7 @@ _WITHOUT = f"{CJK}{UNSPACED}"  # scripts written without spaces
 _ALONE = re.compile(f"[{_WITHOUT}]")
 # Python's \w leaves out the vowel signs of Indic scripts, which would tear their words apart.
 _MARKS = "".join(c for c in map(chr, range(0x300, 0x1E00)) if unicodedata.category(c)[0] == "M" and not _ALONE.match(c))
-_SPACED = rf"(?:[^\W{_WITHOUT}]++|[{_MARKS}])++"
+_SPACED = rf"(?>(?:[^\W{_WITHOUT}]++|[{_MARKS}])+)"
 _WORD = re.compile(rf"{_SPACED}|[{_WITHOUT}]")
 _TERM = re.compile(rf"(?P<word>{_SPACED})|[{_WITHOUT}]++")
 

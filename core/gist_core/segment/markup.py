@@ -16,14 +16,14 @@ _BLOCK = (
 TAG = r"</?[A-Za-z][\w-]{0,40}+(?=[\s/>])[^<>]{0,300}+>"
 """A tag of any kind, as a pattern; an address in brackets is none."""
 
-CLOSING = rf"(?<![`\"'])</(?i:{_BLOCK})\s{{0,4}}>(?:\s*+</[A-Za-z][\w:-]{{0,30}}+\s{{0,4}}>)*+"
+CLOSING = rf"(?<![`\"'])</(?i:{_BLOCK})\s{{0,4}}>(?>(?:\s*+</[A-Za-z][\w:-]{{0,30}}+\s{{0,4}}>)*)"
 """The end of a block, and whatever ends with it, as a pattern."""
 
 OPENING = rf"(?<![`\"'])(?=<(?i:{_BLOCK})[\s/>])"
 """Before the beginning of a block, as a pattern; a quoted tag is none."""
 
 _STARTS = re.compile(rf"</?(?i:{_BLOCK}|t[dh])[\s/>]")
-_BARE = re.compile(rf"(?:\s++|{TAG})*+")
+_BARE = re.compile(rf"(?>(?:\s++|{TAG})*)")
 _HEADER_CELL, _CELL, _ROW = (re.compile(rf"(?<![`\"'])<(?i:{name})[\s/>]") for name in ("th", "td", "tr"))
 _ROW_END = re.compile(r"</(?i:tr)\s{0,4}>")
 _TABLE = re.compile(r"<(?i:table)\b")

@@ -10,13 +10,13 @@ from gist_core.segment.protected import protected_in
 from gist_core.segment.values import CJK, GLUE, UNSPACED
 
 _UNSPACED_RUN = (
-    rf"(?:[\u30a1-\u30ff]{{1,12}}|[\u3041-\u309f]{{1,4}}|[{CJK}])(?:[\u3001\u3002\uff0c\uff1b\uff1a\uff01\uff1f\u300d\u300f\uff09]|[{GLUE}])*+"
+    rf"(?:[\u30a1-\u30ff]{{1,12}}|[\u3041-\u309f]{{1,4}}|[{CJK}])(?>(?:[\u3001\u3002\uff0c\uff1b\uff1a\uff01\uff1f\u300d\u300f\uff09]|[{GLUE}])*)"
     rf"|[{UNSPACED}]{{1,12}}[{GLUE}]*+"
 )
 _INK = rf"[^\s{CJK}{UNSPACED}]"
-_GLUED = rf"(?:[{GLUE}]|(?<=\u200d)\S)*+"
+_GLUED = rf"(?>(?:[{GLUE}]|(?<=\u200d)\S)*)"
 _TOKEN = re.compile(rf"{_UNSPACED_RUN}|{_INK}{{1,64}}+{_GLUED}")
-_MARKED_UP = re.compile(rf"{TAG}|{_UNSPACED_RUN}|{_INK}(?:(?!{TAG}){_INK}){{0,63}}+{_GLUED}")
+_MARKED_UP = re.compile(rf"{TAG}|{_UNSPACED_RUN}|{_INK}(?>(?:(?!{TAG}){_INK}){{0,63}}){_GLUED}")
 
 
 def words(text: str, span: Span) -> list[Span]:

@@ -13,7 +13,7 @@ _MONTH = (
     r"(?:Jan(?:uary)?|Feb(?:ruary)?|Mar(?:ch)?|Apr(?:il)?|May|June?|July?|Aug(?:ust)?"
     r"|Sept?(?:ember)?|Oct(?:ober)?|Nov(?:ember)?|Dec(?:ember)?)\b\.?"
 )
-_NUMBER = r"\d++(?:[.,:/\u2019\u2013-]\d++)*+"
+_NUMBER = r"\d++(?>(?:[.,:/\u2019\u2013-]\d++)*)"
 _UNIT = (
     r"(?:%|\u2030|\u00b0\s?[CFK]?\b|\u20ac|\u00a3|\u00a5"
     r"|(?:(?:[kKmMGTcdn\u00b5\u03bc]?(?:m|g|l|L|s|A|V|W|J|N|Hz|Pa|B|b|bit|byte|mol|cal|eV|Wh|bps)|km/h|mph|m/s)[\u00b2\u00b3]?"
@@ -25,7 +25,7 @@ _UNIT = (
     r"|(?:kilo|centi|milli)?met(?:er|re)s?|(?:kilo|milli)?grams?|lit(?:er|re)s?|kilometers?|kilometres?|people|pages?)(?![\w]))"
 )
 _WIDE = r"\u3000-\u303f\uff00-\uffef"
-_STEP = r"(?:\.\.(?=[/\\])|\.{0,2}[\w+@%~-]++(?:\.[\w+@%~-]++)*+)"  # of a file path
+_STEP = r"(?:\.\.(?=[/\\])|\.{0,2}[\w+@%~-]++(?>(?:\.[\w+@%~-]++)*))"  # of a file path
 # Each group stands behind one test of the first character, so that most positions of a text fail at once.
 _QUOTED = (
     r"`[^`\n]{1,200}`",
@@ -35,21 +35,21 @@ _QUOTED = (
 )
 _WORDY = (  # begin with a letter, a digit or an underscore, and not inside a word
     rf"(?:https?|ftp|file)://[^\s<>\"{_WIDE}]*[^\s<>\"{_WIDE}.,;:!?)\]}}']",
-    r"(?<![.+-])[\w.+-]{1,64}+@[A-Za-z0-9-]++(?:\.[A-Za-z0-9-]++)++",
+    r"(?<![.+-])[\w.+-]{1,64}+@[A-Za-z0-9-]++(?>(?:\.[A-Za-z0-9-]++)+)",
     rf"\d{{1,2}}(?:st|nd|rd|th)?\s(?:of\s)?{_MONTH}(?:,?\s\d{{4}}\b)?",
     rf"{_MONTH}\s\d{{1,4}}(?:st|nd|rd|th)?\b(?:,\s\d{{4}}\b)?(?:\s\d{{4}}\b)?",
     r"(?:No|Nos|Fig|Figs|Eq|Sec|Ch|Vol|Art|[Pp]p?)\.\s?\d[\w.]{0,12}(?<=\w)",
     r"(?:Figure|Table|Section|Chapter|Article|Part|Page|Step|Appendix|Equation)\s\d[\w.]{0,12}(?<=\w)",
-    rf"[A-Za-z]:(?:[/\\]{_STEP})++",
+    rf"[A-Za-z]:(?>(?:[/\\]{_STEP})+)",
     r"(?=[A-Za-z0-9_]*+[-._/\\@:+#~%&=])(?=\d*+[A-Za-z_]|\d++[-._/\\@:+#~%&=][\w./:-]{0,40}?[A-Za-z])"
-    r"[A-Za-z0-9_]++(?:(?:[._/\\@:+#~%&=-]|::|->)[A-Za-z0-9_]++)++(?:\(\))?",
+    r"[A-Za-z0-9_]++(?>(?:(?:[._/\\@:+#~%&=-]|::|->)[A-Za-z0-9_]++)+)(?:\(\))?",
     r"(?:[A-Za-z0-9]*+_[A-Za-z0-9_]++|[A-Za-z]?[a-z]++[A-Z][A-Za-z0-9]*+|[A-Za-z]++\d[A-Za-z0-9]*+)(?:\(\))?",
     rf"[A-Z]{{3}}\s{_NUMBER}",
     rf"(?:US|A|C|NZ|HK)[$]\s?{_NUMBER}(?:\s?{_UNIT})?",
     rf"(?<![.,]){_NUMBER}(?:[-\s]?{_UNIT}(?:\s?/\s?[a-z]{{1,8}}\b)?)?",
 )
 _SIGNED = (  # begin with a sign
-    rf"(?<![\w./\\~-])(?:~|\.{{1,2}})?(?:[/\\]{_STEP})++[/\\]?",
+    rf"(?<![\w./\\~-])(?:~|\.{{1,2}})?(?>(?:[/\\]{_STEP})+)[/\\]?",
     rf"(?<![\w.,])(?:[$\u20ac\u00a3\u00a5\u20b9\u20bd]|[+\u00b1~\u2248<>\u2264\u2265-]\s?[$\u20ac\u00a3]?)\s?{_NUMBER}(?:[-\s]?{_UNIT})?",
 )
 _PROTECTED = re.compile(

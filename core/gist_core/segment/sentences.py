@@ -12,7 +12,7 @@ from gist_core.segment.values import CLOSERS, WIDE_CLOSERS
 # A stop of a script with spaces counts before a space only; the look-behind keeps a run of stops from being tried
 # again at each of its characters. The other marks end a sentence wherever they stand.
 _STOP = re.compile(
-    rf"(?<![.!?\u2026])(?P<stop>[.!?\u2026]++)(?P<close>[{CLOSERS}]{{0,4}}+)(?:\[[\w, ]{{1,12}}\]){{0,8}}+(?=\s)"
+    rf"(?<![.!?\u2026])(?P<stop>[.!?\u2026]++)(?P<close>[{CLOSERS}]{{0,4}}+)(?>(?:\[[\w, ]{{1,12}}\]){{0,8}})(?=\s)"
     rf"|[\u061f\u06d4\u0964\u0965\u104b\u1362\u17d4\u0589]++[{CLOSERS}]{{0,4}}+"
     rf"|[\u3002\uff01\uff1f\uff61\ufe52]++(?P<wide>[{WIDE_CLOSERS}]{{0,4}}+)"
     rf"|(?P<tag>{CLOSING}|{OPENING})"

@@ -12,8 +12,8 @@ Found = tuple[list[Block], int]
 _DELIMITERS = ",;|"
 _LEAST_ROWS = 3  # header included, of values between delimiters
 _MARKS = ".!?:,;|"
-_QUOTED = re.compile(r'"(?:[^"]|"")*+"')
-_RECORD = re.compile(r'\{\s*+"(?:[^"\\]|\\.)*+"\s*+:')
+_QUOTED = re.compile(r'"(?>(?:[^"]|"")*)"')
+_RECORD = re.compile(r'\{\s*+"(?>(?:[^"\\]|\\.)*)"\s*+:')
 
 
 def table(text: str, rows: list[Line], at: int) -> Found | None:
