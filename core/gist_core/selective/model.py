@@ -1,10 +1,10 @@
 """The selective network: one pass gives keep logits, relevance and both cosines.
 
-Query and passage run apart through the shared layers (as in DeFormer, arXiv 2005.00697, and PreTTR,
-arXiv 2004.14255), so the query is encoded once per call, not once per window. The embedding branch
-goes on as the pretrained sentence encoder did: pooled over a unit or a window it gives the cosines
-that fine-tuning cannot forget. The interaction branch starts as a copy of the same layers and lets
-query and passage see each other.
+The interaction branch lets query and passage see each other. The embedding branch reads the passage as the pretrained
+sentence encoder did: pooled over a unit or a window it gives the cosines that fine-tuning cannot forget. Both start as
+copies of the same layers. Below them there may be shared layers, through which query and passage run apart (as in
+DeFormer, arXiv 2005.00697, and PreTTR, arXiv 2004.14255), so that the query passes those once per call, not once per
+window; what ships has none (core/decisions/0021-from-the-first-layer.md).
 """
 
 from __future__ import annotations
