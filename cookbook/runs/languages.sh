@@ -1,5 +1,5 @@
 #!/usr/bin/env sh
-# The languages table of the README: eleven languages beside English, and Japanese, the default model beside BM25, test split.
+# The languages table of the README: eleven languages beside English (XQuAD), Japanese, Chinese, the default model beside BM25, test split.
 #
 #     sh cookbook/runs/languages.sh DATA OUT [MODEL]
 #

@@ -1,6 +1,6 @@
 #!/usr/bin/env sh
-# What the default keeps when nothing is asked, learned from a language model: train it, and measure it beside the one embedded, which
-# since version 2.0 is what this makes of version 1.1.
+# What the default keeps when nothing is asked, learned from a language model: train it, and measure it beside the one embedded. Version
+# 2.0 is what this made of version 1.1; later ones were held to what the one before said.
 #
 #     sh cookbook/runs/query_free.sh DATA OUT
 #
