@@ -29,7 +29,8 @@ def markdown(rows: Rows) -> str:
     sets = dict.fromkeys(r["set"] for r in rows)
     parts = [part for name in sets for part in _set(name, [r for r in rows if r["set"] == name])]
     over = sum(bool(r["over"]) for r in rows)
-    return "\n\n".join([*parts, "## All sets", _fill(rows), _NOTE, f"Outputs over budget: {over} of {len(rows)}."]) + "\n"
+    parts += ["## All sets", _fill(rows), _NOTE, f"Outputs over budget: {over} of {len(rows)}."]
+    return "\n\n".join(parts) + "\n"
 
 
 def _set(name: str, rows: Rows) -> Iterable[str]:
