@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from gist_core.selective.network import Network
+from gist_core.selective.model import SelectiveModel
 from gist_core.selective.signals import distinct, standardised
 from gist_core.training.batches import Chunk, TrainingBatch
 
@@ -15,30 +15,28 @@ COSINES = ("unit_cosine", "window_cosine", "central", "distinct", "unit_cosine_z
 
 
 @torch.no_grad()
-def cosine_signals(network: Network, batch: TrainingBatch) -> Tensor:
+def cosine_signals(model: SelectiveModel, batch: TrainingBatch) -> Tensor:
     """(U, 6) in the order of ``COSINES``; a question of a step is what a call is."""
-    query_vectors = _embedded(network, batch.query_ids, batch.query_mask)
-    queries = normalize((query_vectors * batch.query_mask.to(query_vectors.device)[..., None]).sum(1), dim=-1)
+    place = model.side.device
+    query_mask = batch.query_mask.to(place)
+    query_vectors = _embedded(model, batch.query_ids.to(place), query_mask)
+    queries = normalize((query_vectors * query_mask[..., None]).sum(1), dim=-1)
     found: list[Tensor] = []
     for chunk in batch.chunks:
-        first = sum(map(len, found))
-        found.append(_cosines(_embedded(network, chunk.ids, chunk.mask), chunk, queries, first))
-    known = torch.cat(found)
-    values, question = known.float().cpu().numpy(), batch.unit_question.numpy()
+        vectors = _embedded(model, chunk.ids.to(place), chunk.mask.to(place))
+        found.append(_cosines(vectors, chunk, queries, first=sum(map(len, found))))
+    values, question = torch.cat(found).float().cpu().numpy(), batch.unit_question.numpy()
     out = np.empty((len(values), len(COSINES)), dtype=np.float32)
     for number in np.unique(question):
         unit, window, central = values[question == number].T
         derived = distinct(unit, window, central), standardised(unit), standardised(window)
         out[question == number] = np.stack([unit, window, central, *derived], axis=1)
-    return torch.from_numpy(out).to(known.device)
+    return torch.from_numpy(out).to(place)
 
 
-def _embedded(network: Network, ids: Tensor, mask: Tensor) -> Tensor:
-    """(B, L, H) of the embedding branch, zeros where there is no token."""
-    packed = network.read([np.asarray(r[m]) for r, m in zip(ids, mask, strict=True)])[1]
-    vectors = packed.new_zeros(*ids.shape, packed.shape[-1])
-    vectors[mask.to(packed.device)] = packed
-    return vectors
+def _embedded(model: SelectiveModel, ids: Tensor, mask: Tensor) -> Tensor:
+    """(B, L) ids and mask -> (B, L, H) of the embedding branch."""
+    return model.embed(model.encode_windows(ids, mask), mask)
 
 
 def _cosines(vectors: Tensor, chunk: Chunk, queries: Tensor, first: int) -> Tensor:

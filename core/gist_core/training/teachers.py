@@ -11,7 +11,6 @@ from torch import Tensor
 
 from gist_core.errors import InvalidInputError
 from gist_core.selective.engine import Parts
-from gist_core.selective.network import start_network
 from gist_core.selective.pooling import pool_logits
 from gist_core.training.batches import TrainingBatch
 from gist_core.training.cosines import COSINES, cosine_signals
@@ -51,7 +50,6 @@ class _Teacher:
             )
         self._piece = _translated(tokenizer, parts.tokenizer)
         self._model = parts.model.to(device).eval()
-        self._network = start_network(self._model, device, torch.float32)
         self._mixture = Mixture(parts.ratings["query"].fusion, KNOWN + COSINES).to(device)
 
     def __call__(self, batch: TrainingBatch) -> Tensor:
@@ -59,7 +57,7 @@ class _Teacher:
         own = replace(batch, query_ids=self._piece[batch.query_ids], chunks=chunks)
         read = read_batch(self._model, own)
         scores = pool_logits(read.keep, read.unit, len(read.question))
-        signals = torch.cat([read.signals(scores), cosine_signals(self._network, own)], dim=1)
+        signals = torch.cat([read.signals(scores), cosine_signals(self._model, own)], dim=1)
         logits: Tensor = self._mixture(signals.float())
         return logits
 
