@@ -218,15 +218,17 @@ class OnnxNetwork:
         hidden, embedding = self._query.run(None, {"ids": np.array([ids], dtype=np.int64)})
         return QueryState(torch.from_numpy(hidden), torch.from_numpy(embedding))
 
-    def score(self, queries: Sequence[QueryState], windows: Sequence[Ints]) -> Output:
+    def score(self, queries: Sequence[QueryState], windows: Sequence[Ints], known: Sequence[bool]) -> Output:
         """As ``Network.score``."""
         ids, mask = padded(windows, 0)
         query = np.repeat(queries[0].hidden.numpy(), len(windows), axis=0)
         inputs = {"query": query, "query_mask": np.ones(query.shape[:2], dtype=np.bool_), "ids": ids, "mask": mask}
         keep, relevance, embeddings = self._windows.run(None, inputs)
-        return Output(torch.from_numpy(keep[mask]), torch.from_numpy(relevance), torch.from_numpy(embeddings[mask]))
+        new = [row for row, is_known in enumerate(known) if not is_known]
+        vectors = embeddings[new][mask[new]]
+        return Output(torch.from_numpy(keep[mask]), torch.from_numpy(relevance), torch.from_numpy(vectors))
 
-    def read(self, windows: Sequence[Ints]) -> tuple[Tensor, Tensor]:
+    def read(self, windows: Sequence[Ints]) -> Tensor:
         """Of no use here."""
         raise NotImplementedError
 
@@ -300,8 +302,8 @@ def apart(found: Network, items: Sequence[WindowItem]) -> float:
     """Largest difference of a keep score between a window alone and the same window with all the others."""
     with torch.inference_mode():
         state = found.query(items[0].query)
-        together = found.score([state] * len(items), [i.ids for i in items]).keep
-        alone = torch.cat([found.score([state], [i.ids]).keep for i in items])
+        together = found.score([state] * len(items), [i.ids for i in items], [False] * len(items)).keep
+        alone = torch.cat([found.score([state], [i.ids], [False]).keep for i in items])
     return float((alone - together).abs().max())
 
 

@@ -1,7 +1,8 @@
 """How fast is the default model, end to end, beside the bare encoder over the same windows?
 
 Prints a card for people and a last line of JSON for machines. Medians of ``RUNS`` warm calls, each on
-texts not seen before in the run (same sizes). Text: the speeches of the cookbook. Left out: GPUs.
+texts not seen before in the run (same sizes), but for ``again``: texts that another question was asked of
+just before. Text: the speeches of the cookbook. Left out: GPUs.
 
     python cookbook/runs/speed.py
 """
@@ -31,6 +32,7 @@ from gist_core.tokens import token_counter
 Item = TypeVar("Item")
 RUNS = 15
 QUERY = "What does the speaker say about the cost of the war and who will pay for it?"
+BEFORE = "Which nations are named as allies?"
 TEXT = " ".join(
     p.read_text(encoding="utf-8") for p in sorted((Path(__file__).parents[1] / "data" / "speeches").glob("*.txt"))
 )
@@ -95,14 +97,22 @@ def main() -> None:
     def compressed(given: list[Passage]) -> object:
         return compressor.compress(given, query=QUERY, budget=budget)
 
+    def known(given: list[Passage]) -> list[Passage]:
+        compressor.compress(given, query=BEFORE, budget=budget)
+        return given
+
     one = median_ms(compressed, lambda run: passages(run, 1, 400))
     many = median_ms(compressed, lambda run: passages(run, 20, length))
+    one_again = median_ms(compressed, lambda run: known(passages(30 + run, 1, 400)))
+    many_again = median_ms(compressed, lambda run: known(passages(30 + run, 20, length)))
     forward = bare_network(length)
     result = {
         "machine": f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads",
         "torch": torch.__version__,
         "400_words_ms": round(one, 1),
         "20x150_tokens_ms": round(many, 1),
+        "400_words_again_ms": round(one_again, 1),
+        "20x150_tokens_again_ms": round(many_again, 1),
         "20x150_bare_network_ms": round(forward, 1),
         "share_of_bare_throughput": round(forward / many, 3),
         "tokens_per_second": round(20 * per_passage / many * 1000),

@@ -88,6 +88,7 @@ def _fails(*_):
         (lambda config: config.update(hidden_size="wide"), "TypeError"),
         (lambda config: config.update(calibration={"query": {"curve": 2}}), "curve"),
         (lambda config: config.update(calibration=7), "TypeError"),
+        (lambda config: config.update(caution={"query": {"slope": 0.0}}), "not above 0"),
     ],
 )
 def test_a_config_that_this_version_does_not_know_is_named(tmp_path, change, named):

@@ -66,16 +66,18 @@ def test_without_the_kernel_it_is_computed_in_float(monkeypatch):
     assert torch.allclose(fast_linear(weight, bias)(x), x @ weight.T + bias, atol=1e-6)
 
 
-def test_packed_and_padded_windows_give_the_same(monkeypatch):
+@pytest.mark.parametrize("known", [[False] * 4, [False, True, True, False], [True] * 4])
+def test_packed_and_padded_windows_give_the_same(monkeypatch, known):
     monkeypatch.setattr(int8, "int8_works", lambda: False)
     model, windows = tiny_model(), _windows([12, 12, 5, 30])
     packed, padded = PackedNetwork(model), PaddedNetwork(model)
     with torch.inference_mode():
         queries = [[packed.query(ids), padded.query(ids)] for ids in ([2, 9, 3], [2, 9, 3], [2, 7, 8, 11, 3], [2, 3])]
-        one = packed.score([q[0] for q in queries], windows)
-        other = padded.score([q[1] for q in queries], windows)
+        one = packed.score([q[0] for q in queries], windows, known)
+        other = padded.score([q[1] for q in queries], windows, known)
     for name in ("keep", "relevance", "embeddings"):
         assert torch.allclose(getattr(one, name), getattr(other, name), atol=1e-5), name
+    assert len(one.embeddings) == sum(len(w) for w, is_known in zip(windows, known, strict=True) if not is_known)
 
 
 @pytest.mark.parametrize("integers", [False, pytest.param(True, marks=needs_int8)])
@@ -84,14 +86,14 @@ def test_layers_that_work_in_place_leave_what_they_read(monkeypatch, integers):
     network, windows = PackedNetwork(tiny_model()), _windows([12, 5])
     with torch.inference_mode():
         queries = [network.query([2, 9, 3])] * 2
-        shared, _ = network.read(windows)
+        shared = network._encode(windows)
         remembered = [queries[0].hidden, queries[0].embedding, shared]
         before = [tensor.clone() for tensor in remembered]
-        first = network.score(queries, windows)
+        first = network.score(queries, windows, [False, False])
         kept = first.keep.clone()
         layer = network._embedding[0]
         assert torch.equal(layer(shared, [12, 5]), layer(shared, [12, 5]))
-        assert torch.equal(network.score(queries, windows).keep, kept)
+        assert torch.equal(network.score(queries, windows, [False, False]).keep, kept)
     assert torch.equal(first.keep, kept)
     assert all(torch.equal(tensor, copy) for tensor, copy in zip(remembered, before, strict=True))
 
@@ -99,11 +101,12 @@ def test_layers_that_work_in_place_leave_what_they_read(monkeypatch, integers):
 class _Counting(PackedNetwork):
     def __init__(self) -> None:
         super().__init__(tiny_model())
-        self.seen = 0
+        self.seen = self.embedded = 0
 
-    def score(self, queries, windows):
+    def score(self, queries, windows, known):
         self.seen += len(windows)
-        return super().score(queries, windows)
+        self.embedded += known.count(False)
+        return super().score(queries, windows, known)
 
 
 def test_a_window_is_scored_once_for_a_query():
@@ -115,6 +118,35 @@ def test_a_window_is_scored_once_for_a_query():
     assert np.array_equal(first[2].keep, again[0].keep)
     scorer([WindowItem((2, 10, 3), i.ids, i.piece) for i in items])
     assert network.seen == 4
+
+
+def _asked(windows, *query):
+    return [WindowItem((2, *query, 3), ids, np.arange(len(ids)) // 4 - 1) for ids in windows]
+
+
+@pytest.mark.parametrize("integers", [False, pytest.param(True, marks=needs_int8)])
+def test_a_window_that_comes_again_with_another_query_is_read_no_second_time(monkeypatch, integers):
+    monkeypatch.setattr(int8, "int8_works", lambda: integers)
+    network, windows = _Counting(), _windows([8, 21, 20])
+    scorer = Scorer(network)
+    scorer(_asked(windows[:2], 9))
+    again = scorer(_asked(windows, 10, 11))
+    assert (network.seen, network.embedded) == (5, 3)
+    for found, fresh in zip(again, Scorer(PackedNetwork(tiny_model()))(_asked(windows, 10, 11)), strict=True):
+        for name in ("keep", "relevance", "piece_cosine", "window_cosine", "central"):
+            assert np.allclose(getattr(found, name), getattr(fresh, name), atol=1e-6), name
+    scorer([WindowItem((2, 9, 3), windows[0], np.zeros(8, dtype=np.int64))])
+    assert network.embedded == 4  # the same text in other pieces
+
+
+def test_a_call_that_is_larger_than_the_memory_of_readings_leaves_it_alone(monkeypatch):
+    monkeypatch.setattr(scorer_module, "CACHED_READINGS", 2)
+    network, windows = _Counting(), _windows([8, 21, 20])
+    scorer = Scorer(network)
+    scorer(_asked(windows[:1], 9))
+    scorer(_asked(windows, 10))
+    scorer(_asked(windows, 11))
+    assert (network.seen, network.embedded) == (7, 1 + 2 + 2)
 
 
 def test_freed_memory_is_given_back_every_so_many_tokens(monkeypatch):

@@ -26,7 +26,7 @@ from gist_core.training import export, recipe, steps
 from gist_core.training.batches import make_batch
 from gist_core.training.examples import ANSWER, EVIDENCE, ExampleBuilder, joined
 from gist_core.training.export import export_selective
-from gist_core.training.fusion import Rated, calibrate, choose_exponent
+from gist_core.training.fusion import Rated, calibrate, calibrate_worst, choose_exponent
 from gist_core.training.losses import answer_loss, ranking_loss, token_loss, unit_loss, unit_targets
 from gist_core.training.selective import Frozen, SelectiveRecipe, Trainee, losses
 from tests.helpers.facts import fact, mix_of_facts, write_facts
@@ -163,6 +163,42 @@ def _long_or_short(evidence):
     return Rated("facts", np.zeros((3, 1), np.float32), np.array(evidence, np.float32), sizes), logits
 
 
+def _two_sets(easy, hard):
+    """Questions whose best evidence has these logits, of an easy set and of a hard one."""
+    values = [("easy", b) for b in easy] + [("hard", b) for b in hard]
+    one = np.ones(1, np.float32)
+    return [Rated(name, np.zeros((1, 1), np.float32), one, one) for name, _ in values], [
+        np.array([b], np.float32) for _, b in values
+    ]
+
+
+def test_a_cautious_threshold_loses_its_share_in_the_worst_set():
+    rng = np.random.default_rng(0)
+    easy, hard = 4 + 2 * rng.logistic(size=4_000), 1 + 2 * rng.logistic(size=1_000)
+    rated, logits = _two_sets(easy, hard)
+    found = {name: learned(rated, logits) for name, learned in (("mean", calibrate), ("worst", calibrate_worst))}
+    for threshold in (0.05, 0.1, 0.2):
+        edge = math.log(threshold / (1 - threshold))
+        lost = {name: (hard < calibration.inverse(edge)).mean() for name, calibration in found.items()}
+        assert abs(lost["worst"] - threshold) < 0.025
+        assert (easy < found["worst"].inverse(edge)).mean() < threshold
+        assert lost["mean"] > max(threshold, lost["worst"]) + 0.02
+
+
+def test_a_calibration_is_undone_by_its_inverse_and_never_turns_the_order():
+    calibration = Calibration(0.5, -1.0)
+    assert calibration.inverse(float(calibration(np.float32(3.0)))) == 3.0
+    for slope in (0.0, -1.0, math.nan):
+        with pytest.raises(ValueError, match="not above 0"):
+            Calibration(slope)
+
+
+@pytest.mark.parametrize("best", [[1.0], [1.0, 1.0, 1.0]])
+def test_too_few_questions_leave_the_scores_as_they_are(best):
+    rated, logits = _two_sets(best, [])
+    assert calibrate(rated, logits) == calibrate_worst(rated, logits) == AS_IT_IS
+
+
 @pytest.mark.parametrize(("short", "long", "chosen"), [(9, 0, 0.15), (0, 9, 0.0), (9, 7, 0.0), (40, 10, 0.15)])
 def test_length_counts_as_little_as_the_evidence_allows(short, long, chosen):
     cases = [_long_or_short([0, 1, 0])] * short + [_long_or_short([1, 0, 0])] * long
@@ -185,7 +221,9 @@ def test_a_rating_is_learned_and_all_else_stays(data, tmp_path, mode):
     for other in set(MODES) - {mode}:
         assert after.ratings[other].length_exponent == before.ratings[other].length_exponent
         assert after.ratings[other].calibration == before.ratings[other].calibration
+        assert after.ratings[other].caution == before.ratings[other].caution
     assert (after.ratings[mode].calibration == AS_IT_IS) == (mode == "free")
+    assert (after.ratings[mode].caution == AS_IT_IS) == (mode not in export.CAUTIOUS)
 
 
 @pytest.mark.parametrize("stored", [{"slope": 0.5, "offset": -1.0}, None])
@@ -251,17 +289,20 @@ def test_a_rating_without_a_question_of_its_kind_is_refused(data, tmp_path, monk
     assert load_compressor(str(folder), device="cpu").model_id == "tiny@1"
 
 
-def test_calibrating_a_checkpoint_leaves_its_weights_and_its_choice(data, tmp_path):
+@pytest.mark.parametrize("mode", export.CAUTIOUS)
+def test_calibrating_a_checkpoint_leaves_its_weights_and_its_choice(data, tmp_path, mode):
     folder = save_tiny(tmp_path / "tiny")
     weights = (folder / "model.safetensors").read_bytes()
     passages, query = [Passage("a", "The iron barked. A cat was born in 1005. He sat.")], "When?"
     before = load_compressor(str(folder), device="cpu").compress(passages, query=query, budget=Budget(tokens=10))
-    found = export.recalibrate(folder, data, "2")
+    found = export.recalibrate(folder, data, mode, "2")
     compressor = load_compressor(str(folder), device="cpu")
     after = compressor.compress(passages, query=query, budget=Budget(tokens=10))
     assert (folder / "model.safetensors").read_bytes() == weights
     assert compressor.model_id == "tiny@2"
-    assert load_parts(folder).ratings["query"].calibration == found
+    cautions = {other: rating.caution for other, rating in load_parts(folder).ratings.items()}
+    assert cautions == dict.fromkeys(MODES, AS_IT_IS) | {mode: found}
+    assert found != AS_IT_IS
     assert [r.kept for r in after] == [r.kept for r in before]
 
 

@@ -118,13 +118,21 @@ def calibrate(
     data: Questions,
     model: Annotated[Path, typer.Option(help="Folder of a selective checkpoint; its gist.json is changed.")],
     version: Annotated[str, typer.Option(help="Version that the calibrated checkpoint gets.")],
+    mode: Annotated[
+        Mode, typer.Option(help="Calls with a question: in English (query), or in another language (foreign).")
+    ] = "query",
     seed: Annotated[int, typer.Option(help="Seed of which questions are drawn.")] = 13,
 ) -> None:
-    """Scale the scores of a checkpoint so that a threshold says which share of the answers it may lose."""
-    from gist_core.training.export import recalibrate
+    """Scale the scores of a checkpoint so that a threshold says which share of the answers it may lose.
 
-    found = recalibrate(model, data, version, seed)
-    typer.echo(f"logit -> {found.slope:.4f} * logit + {found.offset:.4f}", err=True)
+    By the set that loses most. What is kept under a budget without a threshold stays.
+    """
+    from gist_core.training.export import CAUTIOUS, recalibrate
+
+    if mode not in CAUTIOUS:
+        raise InvalidInputError(f"--mode {mode} has no threshold.", hint=f"Pass one of: {', '.join(CAUTIOUS)}.")
+    found = recalibrate(model, data, mode, version, seed)
+    typer.echo(f"{mode}: logit -> {found.slope:.4f} * logit + {found.offset:.4f}", err=True)
 
 
 @app.command("rating")

@@ -26,7 +26,7 @@ from gist_core.tokens import token_counter
 
 if TYPE_CHECKING:
     from gist_core.selective.engine import Engine
-    from gist_core.selective.fusion import Rating
+    from gist_core.selective.fusion import Calibration, Rating
     from gist_core.selective.scorer import WindowScores
     from gist_core.selective.signals import Floats, Prepared
 
@@ -114,7 +114,8 @@ class SelectiveCompressor:
 
     def _finish(self, call: _Call, prepared: Prepared, scores: Sequence[WindowScores]) -> list[Compressed]:
         units, keep = self._rate(call.passages, prepared, scores)
-        return _results(call, units, self._choose(call, prepared, units, keep), self.model_id)
+        caution = self._engine().parts.ratings[prepared.mode].caution
+        return _results(call, units, self._choose(call, prepared, units, keep), self.model_id, caution)
 
     def allocations(
         self, passages: Sequence[Passage], query: str | None, budgets: Sequence[Budget]
@@ -157,16 +158,16 @@ class SelectiveCompressor:
         return _units(prepared, logits), found.keep
 
     def _choose(self, call: _Call, prepared: Prepared, units: list[list[Unit]], keep: Floats) -> Allocation:
-        texts = [p.text for p in call.passages]
+        texts, rating = [p.text for p in call.passages], self._engine().parts.ratings[prepared.mode]
         return allocate(
             texts,
             once(texts, units) if call.budget.scope == "total" else units,
-            _in_logits(call.budget),
+            _in_logits(call.budget, rating.caution),
             token_counter(call.budget.tokenizer),
             keep=call.keep,
             allow_empty=call.allow_empty,
             finer=_finer(call.passages, prepared, keep),
-            length_exponent=self._engine().parts.ratings[prepared.mode].exponent,
+            length_exponent=rating.exponent,
         )
 
 
@@ -184,18 +185,19 @@ def _check(
     return _Call(passages, query, budget, resolve_keep(passages, keep), allow_empty, began)
 
 
-def _in_logits(budget: Budget) -> Budget:
-    """Callers give a threshold as a probability, units are scored in logits, where a length can be weighed in."""
+def _in_logits(budget: Budget, caution: Calibration) -> Budget:
+    """Callers give a threshold as a probability, units are ranked by logits, where a length can be weighed in."""
     if budget.threshold is None:
         return budget
     low, high = 1e-9, 1 - 1e-9
-    inside = min(max(budget.threshold, low), high)
-    edge = math.log(inside / (1 - inside))
-    return replace(budget, threshold=edge if low <= budget.threshold <= high else math.copysign(1e9, edge))
+    if not low <= budget.threshold <= high:  # all is above, or nothing
+        return replace(budget, threshold=math.copysign(1e9, budget.threshold - 0.5))
+    return replace(budget, threshold=caution.inverse(math.log(budget.threshold / (1 - budget.threshold))))
 
 
-def _probability(logit: float) -> float:
-    return 1 / (1 + math.exp(-max(min(logit, 30.0), -30.0)))
+def _probability(logit: float, caution: Calibration) -> float:
+    shown = caution.slope * logit + caution.offset
+    return 1 / (1 + math.exp(-max(min(shown, 30.0), -30.0)))
 
 
 def _with_rows(prepared: Prepared, logits: Floats, signals: Floats, rating: Rating) -> Floats:
@@ -237,7 +239,9 @@ def _finer(passages: Sequence[Passage], prepared: Prepared, keep: Floats) -> Fin
     return finer
 
 
-def _results(call: _Call, units: list[list[Unit]], plan: Allocation, model_id: str) -> list[Compressed]:
+def _results(
+    call: _Call, units: list[list[Unit]], plan: Allocation, model_id: str, caution: Calibration
+) -> list[Compressed]:
     spent = 1000 * (time.perf_counter() - call.began)
     rows = zip(call.passages, units, plan.kept, plan.tokens_in, plan.tokens_out, strict=True)
     return [
@@ -245,11 +249,11 @@ def _results(call: _Call, units: list[list[Unit]], plan: Allocation, model_id: s
             source_id=passage.id,
             text=render(passage.text, kept),
             kept=tuple(kept),
-            score=max((_probability(u.score) for u in own), default=0.0),
+            score=max((_probability(u.score, caution) for u in own), default=0.0),
             usage=Usage(tokens_in, tokens_out, spent),
             source_hash=hash_text(passage.text),
             model=model_id,
-            units=tuple(ScoredSpan(*u.span, _probability(u.score)) for u in own),
+            units=tuple(ScoredSpan(*u.span, _probability(u.score, caution)) for u in own),
         )
         for passage, own, kept, tokens_in, tokens_out in rows
     ]

@@ -69,7 +69,9 @@ def load_parts(folder: Path) -> Parts:
     tensors = read_tensors(folder)
     try:
         settings = dict(manifest.config)
-        ratings = _ratings(tensors, settings.pop("length_exponent"), settings.pop("calibration", {}))
+        ratings = _ratings(
+            tensors, settings.pop("length_exponent"), settings.pop("calibration", {}), settings.pop("caution", {})
+        )
         foreign = _foreign(tensors, settings.pop(_PIECES, ""))
         config = SelectiveConfig(**settings)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -114,6 +116,7 @@ def settings_of(parts: Parts) -> dict[str, Any]:
     return found | {
         "length_exponent": {mode: rating.length_exponent for mode, rating in parts.ratings.items()},
         "calibration": {mode: asdict(rating.calibration) for mode, rating in parts.ratings.items()},
+        "caution": {mode: asdict(rating.caution) for mode, rating in parts.ratings.items()},
     }
 
 
@@ -188,14 +191,21 @@ def _foreign(tensors: dict[str, NDArray[Any]], pieces: str) -> Foreign | None:
 
 
 def _ratings(
-    tensors: dict[str, NDArray[Any]], exponents: dict[str, float], calibrations: dict[str, Any]
+    tensors: dict[str, NDArray[Any]],
+    exponents: dict[str, float],
+    calibrations: dict[str, Any],
+    cautions: dict[str, Any],
 ) -> dict[Mode, Rating]:
-    """Checkpoints before version 2 rate all questions alike; they calibrate those and no more, or nothing."""
+    """Checkpoints before version 2 rate all questions alike; they calibrate those and no more, or nothing.
+
+    Those before 6.1 know no caution.
+    """
     if "slope" in calibrations:
         calibrations = {"query": calibrations}
 
     def rating(stored: str) -> Rating:
-        return Rating(_fusion(tensors, stored), exponents[stored], Calibration(**calibrations.get(stored, {})))
+        calibration, caution = (Calibration(**found.get(stored, {})) for found in (calibrations, cautions))
+        return Rating(_fusion(tensors, stored), exponents[stored], calibration, caution)
 
     return {mode: rating(mode if mode in exponents else "query") for mode in MODES}
 

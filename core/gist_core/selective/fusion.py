@@ -71,17 +71,28 @@ class Fusion:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """``slope * logit + offset``: after it a unit's probability is about the share of questions whose evidence scores
+    """``slope * logit + offset``: the logit of a share of questions, those whose best evidence scores lower.
 
-    lower, so that a threshold t loses about the share t of the answers. The order of units is not touched.
+    The order of units is not touched.
+
+    Raises:
+        ValueError: The slope is not above zero, so that it would be.
     """
 
     slope: float = 1.0
     offset: float = 0.0
 
+    def __post_init__(self) -> None:
+        if not self.slope > 0:
+            raise ValueError(f"a calibration's slope is {self.slope!r}, not above 0")
+
     def __call__(self, logits: Floats) -> Floats:
-        """(U,) logits of a fusion -> (U,) calibrated ones."""
+        """(U,) logits -> (U,) calibrated ones."""
         return np.asarray(self.slope * logits + self.offset, dtype=np.float32)
+
+    def inverse(self, calibrated: float) -> float:
+        """The logit that this one comes from."""
+        return (calibrated - self.offset) / self.slope
 
 
 AS_IT_IS = Calibration()
@@ -91,15 +102,22 @@ AS_IT_IS = Calibration()
 class Rating:
     """How the units of a mode are rated: the signals are fused, then calibrated.
 
-    ``length_exponent``: how much the logarithm of a unit's size counts against what the fusion gives it.
+    Attributes:
+        fusion: Gives each unit a logit.
+        length_exponent: How much the logarithm of a unit's size counts against what the fusion gives it.
+        calibration: To the share of questions on the mean over sets; puts sentences and rows of tables on one scale.
+        caution: From there to the share in the worst set: the scores that callers see and that thresholds are held
+            against, so that a threshold t loses about the share t of the answers, or less, in any set
+            (core/decisions/0022-thresholds.md).
     """
 
     fusion: Fusion
     length_exponent: float = 0.0
     calibration: Calibration = AS_IT_IS
+    caution: Calibration = AS_IT_IS
 
     def __call__(self, signals: Floats) -> Floats:
-        """(U, F) signals -> (U,) logits that units are ranked by and thresholds are held against."""
+        """(U, F) signals -> (U,) logits that units are ranked by."""
         return self.calibration(self.fusion(signals))
 
     @property

@@ -25,7 +25,10 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """Of B windows with N tokens, special ones counted: ``keep`` (N,), ``relevance`` (B,), ``embeddings`` (N, H)."""
+    """Of B windows with N tokens, special ones counted: ``keep`` (N,) and ``relevance`` (B,).
+
+    ``embeddings`` (M, H): of the M tokens of the windows whose embeddings were not known.
+    """
 
     keep: Tensor
     relevance: Tensor
@@ -43,11 +46,11 @@ class Network(Protocol):
     def query(self, ids: Sequence[int]) -> QueryState:
         """Encode a query with its special tokens."""
 
-    def score(self, queries: Sequence[QueryState], windows: Sequence[Ints]) -> Output:
-        """Score each window (L,) for the query at the same place."""
+    def score(self, queries: Sequence[QueryState], windows: Sequence[Ints], known: Sequence[bool]) -> Output:
+        """Score each window (L,) for the query at the same place; ``known``: its embeddings are not asked for."""
 
-    def read(self, windows: Sequence[Ints]) -> tuple[Tensor, Tensor]:
-        """(N, H) token vectors after the shared layers and of the embedding branch, windows one after the other."""
+    def read(self, windows: Sequence[Ints]) -> Tensor:
+        """(N, H) token vectors of the embedding branch, windows one after the other."""
 
 
 def start_network(model: SelectiveModel, device: torch.device, dtype: torch.dtype) -> Network:
@@ -110,11 +113,12 @@ class PackedNetwork:
         pooled = _run(self._embedding, hidden, [len(ids)]).mean(dim=0)
         return QueryState(hidden[None], F.normalize(pooled, dim=0))
 
-    def score(self, queries: Sequence[QueryState], windows: Sequence[Ints]) -> Output:
+    def score(self, queries: Sequence[QueryState], windows: Sequence[Ints], known: Sequence[bool]) -> Output:
         """As ``Network.score``."""
-        shared, vectors = self.read(windows)
-        keep, relevance = self._interact(queries, torch.split(shared, [len(w) for w in windows]))
-        return Output(keep, relevance, vectors)
+        shared = torch.split(self._encode(windows), [len(w) for w in windows])
+        new = [window for window, is_known in zip(shared, known, strict=True) if not is_known]
+        vectors = _run(self._embedding, torch.cat(new), [len(w) for w in new]) if new else shared[0][:0]
+        return Output(*self._interact(queries, shared), vectors)
 
     def _interact(self, queries: Sequence[QueryState], windows: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """As ``SelectiveModel.interact``, each window (L, H) behind its query."""
@@ -129,10 +133,9 @@ class PackedNetwork:
         keep = self._keep_head(torch.cat(read))
         return torch.where(free, keep[:, FREE], keep[:, ASKED]), self._relevance_head(both).squeeze(-1)
 
-    def read(self, windows: Sequence[Ints]) -> tuple[Tensor, Tensor]:
+    def read(self, windows: Sequence[Ints]) -> Tensor:
         """As ``Network.read``."""
-        shared = self._encode(windows)
-        return shared, _run(self._embedding, shared, [len(w) for w in windows])
+        return _run(self._embedding, self._encode(windows), [len(w) for w in windows])
 
     def _encode(self, windows: Sequence[Ints]) -> Tensor:
         ids = torch.from_numpy(np.concatenate(windows))
@@ -164,18 +167,22 @@ class PaddedNetwork:
         """As ``Network.query``."""
         return self._model.encode_query(torch.tensor([list(ids)], device=self._device))
 
-    def score(self, queries: Sequence[QueryState], windows: Sequence[Ints]) -> Output:
+    def score(self, queries: Sequence[QueryState], windows: Sequence[Ints], known: Sequence[bool]) -> Output:
         """As ``Network.score``."""
         ids, mask = self._pad(windows)
         shared = self._model.encode_windows(ids, mask)
         keep, relevance = self._model.interact(*_pad_queries(queries), shared, mask)
-        return Output(keep[mask].float(), relevance.float(), self._model.embed(shared, mask)[mask].float())
+        new = torch.tensor([not k for k in known], device=self._device)
+        vectors = self._embed(shared[new], mask[new]) if new.any() else shared[0][:0].float()
+        return Output(keep[mask].float(), relevance.float(), vectors)
 
-    def read(self, windows: Sequence[Ints]) -> tuple[Tensor, Tensor]:
+    def read(self, windows: Sequence[Ints]) -> Tensor:
         """As ``Network.read``."""
         ids, mask = self._pad(windows)
-        shared = self._model.encode_windows(ids, mask)
-        return shared[mask].float(), self._model.embed(shared, mask)[mask].float()
+        return self._embed(self._model.encode_windows(ids, mask), mask)
+
+    def _embed(self, shared: Tensor, mask: Tensor) -> Tensor:
+        return self._model.embed(shared, mask)[mask].float()
 
     def _pad(self, windows: Sequence[Ints]) -> tuple[Tensor, Tensor]:
         ids, mask = padded(windows, 0)

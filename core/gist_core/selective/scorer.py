@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import chain
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from torch.nn.functional import normalize
 
 from gist_core.selective.heap import trim_memory
 from gist_core.selective.model import QueryState
-from gist_core.selective.network import Network
+from gist_core.selective.network import Network, Output
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -26,6 +26,7 @@ Value = TypeVar("Value")
 Result = TypeVar("Result")
 CACHED_QUERIES = 64
 CACHED_WINDOWS = 2_048  # half a million tokens; a few megabytes
+CACHED_READINGS = 1_024  # a quarter of a million tokens; some 16 megabytes
 TRIM_TOKENS = 8_192  # after so many tokens freed memory goes back to the system: 11 KiB a token pile up otherwise
 
 
@@ -41,11 +42,13 @@ class WindowItem:
     piece: Ints
     foreign: bool = False
 
+    def text_key(self) -> bytes:
+        """What a reading depends on, as a digest."""
+        return blake2b(self.ids.tobytes() + self.piece.tobytes(), digest_size=16).digest()
+
     def key(self) -> bytes:
         """What the scores depend on, as a digest."""
-        digest = blake2b(np.asarray(self.query, dtype=np.int64).tobytes(), digest_size=16)
-        digest.update(b"|" + self.ids.tobytes() + self.piece.tobytes())
-        return digest.digest()
+        return blake2b(np.asarray(self.query, dtype=np.int64).tobytes() + self.text_key(), digest_size=16).digest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +64,37 @@ class WindowScores:
     central: Floats
 
 
+class _Reading(NamedTuple):
+    """What the embedding branch says of a window, whatever is asked.
+
+    ``window`` (H,) and ``pieces`` (P, H): their directions, of unit length; ``central`` (P,): the cosines of the two.
+    """
+
+    window: Tensor
+    pieces: Tensor
+    central: Tensor
+
+
+class _Fresh(NamedTuple):
+    """A window to compute: where its scores and its reading are remembered, and its reading, where that is known."""
+
+    key: bytes
+    item: WindowItem
+    text: bytes
+    reading: _Reading | None
+
+
 class Scorer:
-    """Runs windows in the batches that suit the network; remembers the last queries and windows of this checkpoint."""
+    """Runs windows in the batches that suit the network; remembers the last queries and windows of this checkpoint.
+
+    Of a window that comes again with another query only the interaction branch is computed.
+    """
 
     def __init__(self, network: Network) -> None:
         self._network = network
         self._queries: _Recent[tuple[int, ...], QueryState] = _Recent(CACHED_QUERIES)
         self._windows: _Recent[bytes, WindowScores] = _Recent(CACHED_WINDOWS)
+        self._readings: _Recent[bytes, _Reading] = _Recent(CACHED_READINGS)
         self._since_trim = 0
 
     def __call__(self, items: Sequence[WindowItem]) -> list[WindowScores]:
@@ -75,18 +102,23 @@ class Scorer:
         keys = [i.key() for i in items]
         results = {k: found for k in keys if (found := self._windows.get(k)) is not None}
         new = {k: i for k, i in zip(keys, items, strict=True) if k not in results}
-        queries, fresh = self._encoded([i.query for i in new.values()]), list(new.items())
+        queries = self._encoded([i.query for i in new.values()])
+        fresh = [_Fresh(k, i, t := i.text_key(), self._readings.get(t)) for k, i in new.items()]
+        remembers = len(fresh) <= CACHED_READINGS  # more would push one another out, and take room until the end
 
-        def run(rows: list[int]) -> list[tuple[bytes, WindowScores]]:
-            batch = [fresh[r][1] for r in rows]
-            scores = list(self._run(batch, [queries[i.query] for i in batch]))
-            self._trim(sum(len(i.ids) for i in batch))
-            return list(zip((fresh[r][0] for r in rows), scores, strict=True))
+        def run(rows: list[int]) -> list[tuple[_Fresh, WindowScores, _Reading | None]]:
+            batch = [fresh[r] for r in rows]
+            readings, scores = self._run(batch, [queries[f.item.query] for f in batch])
+            done = list(zip(batch, scores, readings if remembers else [None] * len(batch), strict=True))
+            self._trim(sum(len(f.item.ids) for f in batch))
+            return done
 
-        lengths = [len(i.ids) for i in new.values()], [len(i.query) for i in new.values()]
-        for key, found in self._each_batch(run, *lengths):
-            results[key] = found
-            self._windows.put(key, found)
+        lengths = [len(f.item.ids) for f in fresh], [len(f.item.query) for f in fresh]
+        for done, found, reading in self._each_batch(run, *lengths):
+            results[done.key] = found
+            self._windows.put(done.key, found)
+            if reading:
+                self._readings.put(done.text, reading)
         return [results[k] for k in keys]
 
     def embed(self, rows: Sequence[Ints]) -> list[Floats]:
@@ -94,7 +126,7 @@ class Scorer:
 
         def run(batch: list[int]) -> list[tuple[int, Floats]]:
             windows = [rows[r] for r in batch]
-            _, vectors = self._network.read(windows)
+            vectors = self._network.read(windows)
             owner = torch.repeat_interleave(torch.tensor([len(w) for w in windows])).to(vectors.device)
             found = _pooled(vectors, owner, len(batch)).cpu().numpy()
             self._trim(sum(map(len, windows)))
@@ -125,36 +157,55 @@ class Scorer:
             trim_memory()
             self._since_trim = 0
 
-    def _run(self, items: list[WindowItem], queries: list[QueryState]) -> Iterator[WindowScores]:
-        lengths = [len(i.ids) for i in items]
-        counts = [int(i.piece.max(initial=-1)) + 1 for i in items]
-        output = self._network.score(queries, [i.ids for i in items])
-        first = np.repeat(np.cumsum(counts) - counts, lengths)
-        piece = np.concatenate([i.piece for i in items])
-        query = torch.stack([q.embedding for q in queries]).float()
-        cosines = _cosines(output.embeddings, query, lengths, counts, np.where(piece < 0, -1, piece + first))
-        keep, unit, central = _split(output.keep, lengths), _split(cosines[0], counts), _split(cosines[2], counts)
-        relevance, window = output.relevance.tolist(), cosines[1].tolist()
-        for row, item in enumerate(items):
-            yield WindowScores(keep[row][item.piece >= 0], relevance[row], unit[row], window[row], central[row])
+    def _run(
+        self, batch: Sequence[_Fresh], queries: Sequence[QueryState]
+    ) -> tuple[list[_Reading], Iterator[WindowScores]]:
+        items = [f.item for f in batch]
+        output = self._network.score(queries, [i.ids for i in items], [f.reading is not None for f in batch])
+        new = iter(_readings(output.embeddings, [f.item for f in batch if f.reading is None]))
+        readings = [f.reading or next(new) for f in batch]
+        return readings, _scores(items, output, readings, torch.stack([q.embedding for q in queries]).float())
 
 
-def _cosines(
-    vectors: Tensor, query: Tensor, lengths: list[int], counts: list[int], piece: Ints
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Cosines of query and pieces, of query and windows, of pieces and their windows.
-
-    ``vectors`` (N, H) of the tokens, ``query`` (B, H), ``piece`` (N,) numbered over all windows, -1 for none.
-    """
+def _readings(vectors: Tensor, items: Sequence[WindowItem]) -> Iterator[_Reading]:
+    """The readings of some windows from the vectors (N, H) of their tokens."""
+    if not items:
+        return iter(())
+    lengths, counts = [len(i.ids) for i in items], [_pieces(i) for i in items]
     place = vectors.device
-    token_window = torch.repeat_interleave(torch.tensor(lengths)).to(place)
-    piece_window = torch.repeat_interleave(torch.tensor(counts)).to(place)
-    number = torch.from_numpy(piece).to(place)
+    number = torch.from_numpy(_numbered(items, counts)).to(place)
     real = number >= 0
-    window = _pooled(vectors, token_window, len(lengths))
-    units = _pooled(vectors[real], number[real], sum(counts))
-    of_units, of_windows = (units * query[piece_window]).sum(-1), (window * query).sum(-1)
-    return of_units, of_windows, (units * window[piece_window]).sum(-1)
+    window = _pooled(vectors, torch.repeat_interleave(torch.tensor(lengths)).to(place), len(items))
+    pieces = _pooled(vectors[real], number[real], sum(counts))
+    central = (pieces * window[torch.repeat_interleave(torch.tensor(counts)).to(place)]).sum(-1)
+    # Copies: a part of a tensor would keep the whole of it.
+    found = zip(window, torch.split(pieces, counts), torch.split(central, counts), strict=True)
+    return (_Reading(*(tensor.clone() for tensor in parts)) for parts in found)
+
+
+def _scores(
+    items: Sequence[WindowItem], output: Output, readings: Sequence[_Reading], query: Tensor
+) -> Iterator[WindowScores]:
+    """What is said of each window; ``query`` (B, H)."""
+    counts = [len(r.pieces) for r in readings]
+    owner = torch.repeat_interleave(torch.tensor(counts)).to(query.device)
+    pieces = (torch.cat([r.pieces for r in readings]) * query[owner]).sum(-1)
+    window = (torch.stack([r.window for r in readings]) * query).sum(-1).tolist()
+    keep, relevance = _split(output.keep, [len(i.ids) for i in items]), output.relevance.tolist()
+    of_pieces, central = _split(pieces, counts), _split(torch.cat([r.central for r in readings]), counts)
+    for row, item in enumerate(items):
+        yield WindowScores(keep[row][item.piece >= 0], relevance[row], of_pieces[row], window[row], central[row])
+
+
+def _pieces(item: WindowItem) -> int:
+    return int(item.piece.max(initial=-1)) + 1
+
+
+def _numbered(items: Sequence[WindowItem], counts: Sequence[int]) -> Ints:
+    """(N,) the piece of each token, numbered over all windows; -1 for none."""
+    first = np.repeat(np.cumsum(counts) - counts, [len(i.ids) for i in items])
+    piece = np.concatenate([i.piece for i in items])
+    return np.where(piece < 0, -1, piece + first)
 
 
 def _pooled(vectors: Tensor, owner: Tensor, count: int) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -33,9 +33,18 @@ from gist_core.selective.engine import (
     start_engine,
 )
 from gist_core.selective.foreign import Foreign
-from gist_core.selective.fusion import AS_IT_IS, MODES, Calibration, Mode, Rating, untrained
+from gist_core.selective.fusion import MODES, Calibration, Mode, Rating, untrained
 from gist_core.selective.model import SelectiveModel
-from gist_core.training.fusion import Rated, calibrate, choose_exponent, fit_fusion, held_out_logits, rate_cases
+from gist_core.training.fusion import (
+    Floats,
+    Rated,
+    calibrate,
+    calibrate_worst,
+    choose_exponent,
+    fit_fusion,
+    held_out_logits,
+    rate_cases,
+)
 from gist_core.training.imitation import imitation
 from gist_core.training.mix import LANGUAGES_MIX, SELECTIVE_MIX
 from gist_core.training.tables import as_tables, table_cases
@@ -79,6 +88,7 @@ CASES: dict[Mode, dict[str, int]] = {
 
 For the mode ``"rows"`` their sentences become the rows of tables, and ``TABLES`` questions over tables are made up.
 """
+CAUTIOUS: tuple[Mode, ...] = ("query", "foreign")  # the modes of calls that a threshold means something to
 TABLES = 400
 SEED = 13
 COUNTED = (*SELECTIVE_MIX, *LANGUAGES_MIX)  # sets whose word pieces are counted, to know which are left out
@@ -152,27 +162,46 @@ def refit(folder: Path, data: Path, mode: Mode, version: str, seed: int = SEED, 
     return learned
 
 
-def recalibrate(folder: Path, data: Path, version: str, seed: int = SEED) -> Calibration:
-    """Calibrate a finished checkpoint on the validation split, in place and under a new version; weights stay.
+def recalibrate(folder: Path, data: Path, mode: Mode, version: str, seed: int = SEED) -> Calibration:
+    """Learn anew what a threshold loses with a finished checkpoint, in place and under a new version.
 
-    The fusion has seen these questions; what a threshold loses of others is for ``gist evaluate --thresholds`` to say.
+    Its weights stay, and so does what it keeps under any budget without a threshold.
+
+    Args:
+        folder: The checkpoint; its manifest is written anew.
+        data: Folder of the sets.
+        mode: Of which calls, one of ``CAUTIOUS``.
+        version: What the checkpoint is from now on.
+        seed: Of which questions are drawn.
+
+    Raises:
+        InvalidInputError: No question of the mode's sets makes a call of that mode.
     """
     parts = load_parts(folder)
-    rated = _rated(start_engine(parts, "auto"), data, "query", seed)
-    rating = parts.ratings["query"]
-    found = calibrate(rated, [rating.fusion(r.signals) for r in rated])
-    kept = parts.with_rating("query", replace(rating, calibration=found))
+    rated = _rated(start_engine(parts, "auto"), data, mode, seed)
+    rating = parts.ratings[mode]
+    found = _caution(rated, held_out_logits(rated, seed=seed), rating.calibration)
+    kept = parts.with_rating(mode, replace(rating, caution=found))
     write_manifest(folder, replace(read_manifest(folder), version=version, config=settings_of(kept)))
     return found
 
 
 def _fit_rating(engine: Engine, data: Path, mode: Mode, seed: int = SEED) -> Rating:
-    """Exponent and calibration are chosen by fusions that have not seen the case they rate."""
+    """Exponent and calibrations are chosen by fusions that have not seen the case they rate."""
     rated = _rated(engine, data, mode, seed)
     logits = held_out_logits(rated, seed=seed)
-    calibration = AS_IT_IS if mode == "free" else calibrate(rated, logits)
-    exponent = 0.0 if mode == "rows" else choose_exponent(rated, logits)  # a call has one, that of its own mode
-    return Rating(fit_fusion(rated, seed=seed), exponent, calibration)
+    learned = Rating(fit_fusion(rated, seed=seed))
+    if mode != "rows":  # a call has one exponent and one caution, those of its own mode
+        learned = replace(learned, length_exponent=choose_exponent(rated, logits))
+    if mode != "free":
+        learned = replace(learned, calibration=calibrate(rated, logits))
+    if mode in CAUTIOUS:
+        learned = replace(learned, caution=_caution(rated, logits, learned.calibration))
+    return learned
+
+
+def _caution(rated: Sequence[Rated], logits: Sequence[Floats], calibration: Calibration) -> Calibration:
+    return calibrate_worst(rated, [calibration(found) for found in logits])
 
 
 def _imitated(engine: Engine, data: Path, mode: Mode, seed: int, like: Parts) -> Rating:

@@ -3,6 +3,7 @@
 The loss is the listwise one of the network plus a binary one that calibrates the score as a probability; every
 set weighs the same. Then the length exponent is chosen, how much a unit's size counts against it when the
 budget is short, and the scores are calibrated so that a threshold says which share of the answers it may lose.
+The order of units comes from the mean over sets, what a threshold loses from the worst of them.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from gist_core.metadata import title_of
 from gist_core.passage import Span
 from gist_core.segment import Kind
 from gist_core.selective.engine import Engine
-from gist_core.selective.fusion import SIGNALS, Calibration, Fusion, Mode
+from gist_core.selective.fusion import AS_IT_IS, SIGNALS, Calibration, Fusion, Mode
 from gist_core.selective.signals import prepare, signals
 from gist_core.training.mixture import FusionLayers
 
@@ -170,17 +171,43 @@ def choose_exponent(rated: Sequence[Rated], logits: Sequence[Floats]) -> float:
 
 
 def calibrate(rated: Sequence[Rated], logits: Sequence[Floats]) -> Calibration:
-    """What makes a unit's score the share of questions whose best evidence scores lower.
-
-    A logistic distribution is laid through the quantiles of the best evidence of every question, every set weighing
-    the same; the tail that a threshold is for counts most.
-    """
-    best = np.array([found[r.evidence > 0].max() for r, found in zip(rated, logits, strict=True)])
+    """What makes a unit's score the share of questions whose best evidence scores lower; every set weighs the same."""
+    best = _best_evidence(rated, logits)
     order = np.argsort(best)
     weight = set_shares(rated).numpy()[order]
-    below = np.cumsum(weight) - weight / 2
-    inside = (below > 0.01) & (below < 0.9)
-    slope, offset = np.polyfit(best[order][inside], np.log(below / (1 - below))[inside], 1)
+    return _logistic(best[order], np.cumsum(weight) - weight / 2, 0.9)
+
+
+def calibrate_worst(rated: Sequence[Rated], logits: Sequence[Floats]) -> Calibration:
+    """What makes a unit's score the share of questions whose best evidence scores lower, in the set that has most.
+
+    The mean over sets would let a threshold lose in half of them more than it says. A new text is of no set: what the
+    worst of those at hand loses is the safer guess (the worst-group risk of Sagawa et al. 2020, read as a quantile).
+    Shares up to 0.3 count, which thresholds are for; higher ones lose less than they say.
+    """
+    best, names = _best_evidence(rated, logits), np.array([r.set for r in rated])
+    at = np.unique(best)
+    below = np.max([_share_below(best[names == name], at) for name in set(names.tolist())], axis=0)
+    return _logistic(at, below, 0.3)
+
+
+def _best_evidence(rated: Sequence[Rated], logits: Sequence[Floats]) -> NDArray[np.float64]:
+    return np.array([found[r.evidence > 0].max() for r, found in zip(rated, logits, strict=True)], dtype=np.float64)
+
+
+def _share_below(values: NDArray[np.float64], at: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Of (N,) values the share below each of (K,) others, of those equal half."""
+    inside = np.sort(values)
+    return (np.searchsorted(inside, at, "left") + np.searchsorted(inside, at, "right")) / (2 * len(inside))
+
+
+def _logistic(best: NDArray[np.float64], below: NDArray[np.float64], most: float) -> Calibration:
+    """The logistic distribution laid through the quantiles from 0.01 to ``most``; its tail counts most."""
+    inside = (below > 0.01) & (below < most)
+    at, share = best[inside], below[inside]
+    if min(len(np.unique(at)), len(np.unique(share))) < 2:  # too few questions to tell a slope by
+        return AS_IT_IS
+    slope, offset = np.polyfit(at, np.log(share / (1 - share)), 1)
     return Calibration(float(slope), float(offset))
 
 
