@@ -125,7 +125,7 @@ def _asked(windows, *query):
 
 
 @pytest.mark.parametrize("integers", [False, pytest.param(True, marks=needs_int8)])
-def test_a_window_that_comes_again_with_another_query_is_read_no_second_time(monkeypatch, integers):
+def test_a_window_that_comes_again_with_another_query_is_embedded_no_second_time(monkeypatch, integers):
     monkeypatch.setattr(int8, "int8_works", lambda: integers)
     network, windows = _Counting(), _windows([8, 21, 20])
     scorer = Scorer(network)
@@ -139,14 +139,21 @@ def test_a_window_that_comes_again_with_another_query_is_read_no_second_time(mon
     assert network.embedded == 4  # the same text in other pieces
 
 
-def test_a_call_that_is_larger_than_the_memory_of_readings_leaves_it_alone(monkeypatch):
-    monkeypatch.setattr(scorer_module, "CACHED_READINGS", 2)
-    network, windows = _Counting(), _windows([8, 21, 20])
+def test_readings_are_remembered_by_their_size_and_a_larger_call_leaves_them_alone(monkeypatch):
+    monkeypatch.setattr(scorer_module, "CACHED_DIRECTIONS", 13)
+    network, windows = _Counting(), _windows([9, 33, 17])  # of 3, 9 and 5 directions
     scorer = Scorer(network)
-    scorer(_asked(windows[:1], 9))
-    scorer(_asked(windows, 10))
-    scorer(_asked(windows, 11))
-    assert (network.seen, network.embedded) == (7, 1 + 2 + 2)
+
+    def embedded(numbers, query):
+        before = network.embedded
+        scorer(_asked([windows[n] for n in numbers], query))
+        return network.embedded - before
+
+    assert embedded([0, 1], 9) == 2
+    assert embedded([0, 1, 2], 10) == 1  # 17 directions: none is remembered
+    assert embedded([0, 1], 11) == 0
+    assert embedded([2], 12) == 1  # the first two have no room beside it
+    assert [embedded([n], 13 + n) for n in (2, 0, 1)] == [0, 1, 1]
 
 
 def test_freed_memory_is_given_back_every_so_many_tokens(monkeypatch):

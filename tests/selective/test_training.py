@@ -26,7 +26,15 @@ from gist_core.training import export, recipe, steps
 from gist_core.training.batches import make_batch
 from gist_core.training.examples import ANSWER, EVIDENCE, ExampleBuilder, joined
 from gist_core.training.export import export_selective
-from gist_core.training.fusion import Rated, calibrate, calibrate_worst, choose_exponent
+from gist_core.training.fusion import (
+    Rated,
+    calibrate,
+    calibrate_worst,
+    choose_exponent,
+    fit_fusion,
+    held_out_logits,
+    unseen_logits,
+)
 from gist_core.training.losses import answer_loss, ranking_loss, token_loss, unit_loss, unit_targets
 from gist_core.training.selective import Frozen, SelectiveRecipe, Trainee, losses
 from tests.helpers.facts import fact, mix_of_facts, write_facts
@@ -188,9 +196,9 @@ def test_a_cautious_threshold_loses_its_share_in_the_worst_set():
 def test_a_calibration_is_undone_by_its_inverse_and_never_turns_the_order():
     calibration = Calibration(0.5, -1.0)
     assert calibration.inverse(float(calibration(np.float32(3.0)))) == 3.0
-    for slope in (0.0, -1.0, math.nan):
-        with pytest.raises(ValueError, match="not above 0"):
-            Calibration(slope)
+    for slope, offset in ((0.0, 0.0), (-1.0, 0.0), (math.nan, 0.0), (math.inf, 0.0), (1.0, math.nan)):
+        with pytest.raises(ValueError, match=f"slope {slope}.*offset {offset}"):
+            Calibration(slope, offset)
 
 
 @pytest.mark.parametrize("best", [[1.0], [1.0, 1.0, 1.0]])
@@ -289,9 +297,77 @@ def test_a_rating_without_a_question_of_its_kind_is_refused(data, tmp_path, monk
     assert load_compressor(str(folder), device="cpu").model_id == "tiny@1"
 
 
+def _sigmoid(logit):
+    return 1 / (1 + math.exp(-logit))
+
+
+def _logit(score):
+    return math.log(score / (1 - score))
+
+
+def _check_threshold_between(compressor, passages, query, before, after):
+    """What a threshold keeps goes by the new scores, not by the old ones."""
+    for old, new in zip(before.units, after.units, strict=True):
+        threshold = (old.score + new.score) / 2
+        [found] = compressor.compress(passages, query=query, budget=Budget(threshold=threshold), allow_empty=True)
+        kept = {i for span in found.kept for i in range(span.start, span.end)}
+        assert (new.score > threshold) != (old.score > threshold)
+        assert (new.start in kept) == (new.score > threshold)
+
+
+@pytest.mark.parametrize("mode", ["free", "rows"])
+def test_a_mode_without_thresholds_is_not_calibrated(data, tmp_path, mode):
+    folder = save_tiny(tmp_path / "tiny")
+    command = ["train", "calibrate", "--data", str(data), "--model", str(folder), "--mode", mode, "--version", "2"]
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 2
+    assert f"tiny@1 has no thresholds of its own for mode '{mode}'" in result.output
+    assert load_compressor(str(folder), device="cpu").model_id == "tiny@1"
+
+
+def test_a_checkpoint_of_two_modes_is_calibrated_for_those(data, tmp_path):
+    folder = save_tiny(tmp_path / "tiny")
+    found = json.loads((folder / "gist.json").read_text())
+    found["config"]["length_exponent"] = {"query": 0.3, "free": 0.1}
+    (folder / "gist.json").write_text(json.dumps(found))
+    with pytest.raises(InvalidInputError, match="mode 'foreign'"):
+        export.recalibrate(folder, data, "foreign", "2")
+    caution = export.recalibrate(folder, data, "query", "2")
+    assert {mode: rating.caution for mode, rating in load_parts(folder).ratings.items()} == {
+        "query": caution,
+        "foreign": caution,
+        "rows": caution,
+        "free": AS_IT_IS,
+    }
+
+
+def test_questions_that_are_too_few_calibrate_nothing(data, tmp_path, monkeypatch):
+    monkeypatch.setitem(export.CASES, "query", {"facts": 1})
+    folder = save_tiny(tmp_path / "tiny")
+    with pytest.raises(InvalidInputError, match="1 questions of mode 'query' are too few"):
+        export.recalibrate(folder, data, "query", "2")
+    assert load_compressor(str(folder), device="cpu").model_id == "tiny@1"
+
+
+def test_a_fusion_is_calibrated_by_logits_it_has_not_learned():
+    rng = np.random.default_rng(0)
+    rated = []
+    for _ in range(30):
+        signals = rng.normal(size=(4, len(SIGNALS))).astype(np.float32)
+        rated.append(Rated("facts", signals, np.eye(4, dtype=np.float32)[0], np.ones(4, np.float32)))
+    other, learned = untrained(), fit_fusion(rated, seed=13)
+    assert all(map(np.array_equal, unseen_logits(rated, other), [other(r.signals) for r in rated]))
+    assert all(map(np.array_equal, unseen_logits(rated, learned), held_out_logits(rated)))
+
+
 @pytest.mark.parametrize("mode", export.CAUTIOUS)
 def test_calibrating_a_checkpoint_leaves_its_weights_and_its_choice(data, tmp_path, mode):
     folder = save_tiny(tmp_path / "tiny")
+    export.refit(folder, data, mode, "1")
+    learned = load_parts(folder).ratings[mode].caution
+    manifest = json.loads((folder / "gist.json").read_text())
+    del manifest["config"]["caution"]
+    (folder / "gist.json").write_text(json.dumps(manifest))
     weights = (folder / "model.safetensors").read_bytes()
     passages, query = [Passage("a", "The iron barked. A cat was born in 1005. He sat.")], "When?"
     before = load_compressor(str(folder), device="cpu").compress(passages, query=query, budget=Budget(tokens=10))
@@ -299,10 +375,14 @@ def test_calibrating_a_checkpoint_leaves_its_weights_and_its_choice(data, tmp_pa
     compressor = load_compressor(str(folder), device="cpu")
     after = compressor.compress(passages, query=query, budget=Budget(tokens=10))
     assert (folder / "model.safetensors").read_bytes() == weights
+    if mode == "query":  # that of the call
+        for old, new in zip(before[0].units, after[0].units, strict=True):
+            assert new.score == pytest.approx(_sigmoid(float(found(np.float32(_logit(old.score))))), abs=1e-6)
+        _check_threshold_between(compressor, passages, query, before[0], after[0])
     assert compressor.model_id == "tiny@2"
     cautions = {other: rating.caution for other, rating in load_parts(folder).ratings.items()}
     assert cautions == dict.fromkeys(MODES, AS_IT_IS) | {mode: found}
-    assert found != AS_IT_IS
+    assert found == learned != AS_IT_IS
     assert [r.kept for r in after] == [r.kept for r in before]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
@@ -76,15 +77,17 @@ class Calibration:
     The order of units is not touched.
 
     Raises:
-        ValueError: The slope is not above zero, so that it would be.
+        ValueError: The slope is not above zero, so that it would be, or a number is not finite.
     """
 
     slope: float = 1.0
     offset: float = 0.0
 
     def __post_init__(self) -> None:
-        if not self.slope > 0:
-            raise ValueError(f"a calibration's slope is {self.slope!r}, not above 0")
+        if not (0 < self.slope < math.inf and math.isfinite(self.offset)):
+            raise ValueError(
+                f"a calibration of slope {self.slope!r}, not above 0 or infinite, or offset {self.offset!r}"
+            )
 
     def __call__(self, logits: Floats) -> Floats:
         """(U,) logits -> (U,) calibrated ones."""
@@ -107,7 +110,7 @@ class Rating:
         length_exponent: How much the logarithm of a unit's size counts against what the fusion gives it.
         calibration: To the share of questions on the mean over sets; puts sentences and rows of tables on one scale.
         caution: From there to the share in the worst set: the scores that callers see and that thresholds are held
-            against, so that a threshold t loses about the share t of the answers, or less, in any set
+            against, so that a threshold t loses about the share t of the answers where it loses most
             (core/decisions/0022-thresholds.md).
     """
 

@@ -172,8 +172,7 @@ class PaddedNetwork:
         ids, mask = self._pad(windows)
         shared = self._model.encode_windows(ids, mask)
         keep, relevance = self._model.interact(*_pad_queries(queries), shared, mask)
-        new = torch.tensor([not k for k in known], device=self._device)
-        vectors = self._embed(shared[new], mask[new]) if new.any() else shared[0][:0].float()
+        vectors = shared[0, :0].float() if all(known) else self._embed(*_new(shared, mask, known))
         return Output(keep[mask].float(), relevance.float(), vectors)
 
     def read(self, windows: Sequence[Ints]) -> Tensor:
@@ -187,6 +186,12 @@ class PaddedNetwork:
     def _pad(self, windows: Sequence[Ints]) -> tuple[Tensor, Tensor]:
         ids, mask = padded(windows, 0)
         return torch.from_numpy(ids).to(self._device), torch.from_numpy(mask).to(self._device)
+
+
+def _new(shared: Tensor, mask: Tensor, known: Sequence[bool]) -> tuple[Tensor, Tensor]:
+    """The rows that are not known; usually those are all, and nothing is copied."""
+    rows = [row for row, is_known in enumerate(known) if not is_known]
+    return (shared, mask) if len(rows) == len(known) else (shared[rows], mask[rows])
 
 
 def _pad_queries(states: Sequence[QueryState]) -> tuple[Tensor, Tensor]:

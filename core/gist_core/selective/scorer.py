@@ -26,7 +26,7 @@ Value = TypeVar("Value")
 Result = TypeVar("Result")
 CACHED_QUERIES = 64
 CACHED_WINDOWS = 2_048  # half a million tokens; a few megabytes
-CACHED_READINGS = 1_024  # a quarter of a million tokens; some 16 megabytes
+CACHED_DIRECTIONS = 12_000  # 18 megabytes; of prose a quarter of a million tokens
 TRIM_TOKENS = 8_192  # after so many tokens freed memory goes back to the system: 11 KiB a token pile up otherwise
 
 
@@ -74,6 +74,10 @@ class _Reading(NamedTuple):
     pieces: Tensor
     central: Tensor
 
+    def copy(self) -> _Reading:
+        """The same apart from the tensors of its batch, which a part of them would keep in memory."""
+        return _Reading(*(tensor.clone() for tensor in self))
+
 
 class _Fresh(NamedTuple):
     """A window to compute: where its scores and its reading are remembered, and its reading, where that is known."""
@@ -87,14 +91,14 @@ class _Fresh(NamedTuple):
 class Scorer:
     """Runs windows in the batches that suit the network; remembers the last queries and windows of this checkpoint.
 
-    Of a window that comes again with another query only the interaction branch is computed.
+    Of a window that comes again with another query the embedding branch is not computed again.
     """
 
     def __init__(self, network: Network) -> None:
         self._network = network
         self._queries: _Recent[tuple[int, ...], QueryState] = _Recent(CACHED_QUERIES)
         self._windows: _Recent[bytes, WindowScores] = _Recent(CACHED_WINDOWS)
-        self._readings: _Recent[bytes, _Reading] = _Recent(CACHED_READINGS)
+        self._readings: _Recent[bytes, _Reading] = _Recent(CACHED_DIRECTIONS, lambda r: len(r.pieces) + 1)
         self._since_trim = 0
 
     def __call__(self, items: Sequence[WindowItem]) -> list[WindowScores]:
@@ -104,12 +108,14 @@ class Scorer:
         new = {k: i for k, i in zip(keys, items, strict=True) if k not in results}
         queries = self._encoded([i.query for i in new.values()])
         fresh = [_Fresh(k, i, t := i.text_key(), self._readings.get(t)) for k, i in new.items()]
-        remembers = len(fresh) <= CACHED_READINGS  # more would push one another out, and take room until the end
+        directions = sum(_pieces(f.item) + 1 for f in fresh)
+        remembers = directions <= CACHED_DIRECTIONS  # more would push one another out, and take room until the end
 
         def run(rows: list[int]) -> list[tuple[_Fresh, WindowScores, _Reading | None]]:
             batch = [fresh[r] for r in rows]
             readings, scores = self._run(batch, [queries[f.item.query] for f in batch])
-            done = list(zip(batch, scores, readings if remembers else [None] * len(batch), strict=True))
+            kept = [f.reading or r.copy() if remembers else None for f, r in zip(batch, readings, strict=True)]
+            done = list(zip(batch, scores, kept, strict=True))
             self._trim(sum(len(f.item.ids) for f in batch))
             return done
 
@@ -178,9 +184,7 @@ def _readings(vectors: Tensor, items: Sequence[WindowItem]) -> Iterator[_Reading
     window = _pooled(vectors, torch.repeat_interleave(torch.tensor(lengths)).to(place), len(items))
     pieces = _pooled(vectors[real], number[real], sum(counts))
     central = (pieces * window[torch.repeat_interleave(torch.tensor(counts)).to(place)]).sum(-1)
-    # Copies: a part of a tensor would keep the whole of it.
-    found = zip(window, torch.split(pieces, counts), torch.split(central, counts), strict=True)
-    return (_Reading(*(tensor.clone() for tensor in parts)) for parts in found)
+    return map(_Reading, window, torch.split(pieces, counts), torch.split(central, counts))
 
 
 def _scores(
@@ -218,10 +222,10 @@ def _split(values: Tensor, sizes: list[int]) -> list[Floats]:
 
 
 class _Recent(Generic[Key, Value]):
-    """The last ``size`` values that were asked for."""
+    """The last values that were asked for, as many as cost ``most`` together."""
 
-    def __init__(self, size: int) -> None:
-        self._size = size
+    def __init__(self, most: int, cost: Callable[[Value], int] = lambda _: 1) -> None:
+        self._most, self._cost, self._spent = most, cost, 0
         self._known: OrderedDict[Key, Value] = OrderedDict()
 
     def get(self, key: Key) -> Value | None:
@@ -230,6 +234,10 @@ class _Recent(Generic[Key, Value]):
         return self._known.get(key)
 
     def put(self, key: Key, value: Value) -> None:
+        if key in self._known:
+            self._spent -= self._cost(self._known[key])
         self._known[key] = value
-        if len(self._known) > self._size:
-            self._known.popitem(last=False)
+        self._spent += self._cost(value)
+        while self._spent > self._most:
+            _, oldest = self._known.popitem(last=False)
+            self._spent -= self._cost(oldest)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import islice
 from pathlib import Path
 
@@ -33,7 +33,7 @@ from gist_core.selective.engine import (
     start_engine,
 )
 from gist_core.selective.foreign import Foreign
-from gist_core.selective.fusion import MODES, Calibration, Mode, Rating, untrained
+from gist_core.selective.fusion import AS_IT_IS, MODES, Calibration, Mode, Rating, untrained
 from gist_core.selective.model import SelectiveModel
 from gist_core.training.fusion import (
     Floats,
@@ -44,6 +44,7 @@ from gist_core.training.fusion import (
     fit_fusion,
     held_out_logits,
     rate_cases,
+    unseen_logits,
 )
 from gist_core.training.imitation import imitation
 from gist_core.training.mix import LANGUAGES_MIX, SELECTIVE_MIX
@@ -148,7 +149,7 @@ def refit(folder: Path, data: Path, mode: Mode, version: str, seed: int = SEED, 
     """Learn the rating of one mode of a finished checkpoint anew, in place and under a new version; all else stays.
 
     ``seed``: of the questions that are drawn, and of the fusion's first weights. ``like``: a checkpoint whose rating of
-    the same calls is imitated, with its exponent and calibration; else it is learned where the evidence is.
+    the same calls is imitated, with its exponent and calibrations; else it is learned where the evidence is.
 
     Raises:
         InvalidInputError: No question of the mode's sets makes a call of that mode, or ``like`` cuts other units.
@@ -165,7 +166,8 @@ def refit(folder: Path, data: Path, mode: Mode, version: str, seed: int = SEED, 
 def recalibrate(folder: Path, data: Path, mode: Mode, version: str, seed: int = SEED) -> Calibration:
     """Learn anew what a threshold loses with a finished checkpoint, in place and under a new version.
 
-    Its weights stay, and so does what it keeps under any budget without a threshold.
+    Its weights stay, and so does what it keeps under any budget without a threshold. A fusion that was learned on the
+    same questions is stood in for by fusions that have not seen the case they rate.
 
     Args:
         folder: The checkpoint; its manifest is written anew.
@@ -175,14 +177,24 @@ def recalibrate(folder: Path, data: Path, mode: Mode, version: str, seed: int = 
         seed: Of which questions are drawn.
 
     Raises:
-        InvalidInputError: No question of the mode's sets makes a call of that mode.
+        InvalidInputError: The mode has no caution, or the checkpoint no rating of its own for it; no question of the
+            mode's sets makes a call of it, or too few do, or their evidence scores alike.
     """
-    parts = load_parts(folder)
-    rated = _rated(start_engine(parts, "auto"), data, mode, seed)
-    rating = parts.ratings[mode]
-    found = _caution(rated, held_out_logits(rated, seed=seed), rating.calibration)
-    kept = parts.with_rating(mode, replace(rating, caution=found))
-    write_manifest(folder, replace(read_manifest(folder), version=version, config=settings_of(kept)))
+    manifest, parts = read_manifest(folder), load_parts(folder)
+    if mode not in CAUTIOUS or mode not in manifest.config["length_exponent"]:
+        raise InvalidInputError(
+            f"{manifest.model_id} has no thresholds of its own for mode {mode!r}.",
+            hint=f"Pass one of: {', '.join(m for m in CAUTIOUS if m in manifest.config['length_exponent'])}.",
+        )
+    rated, rating = _rated(start_engine(parts, "auto"), data, mode, seed), parts.ratings[mode]
+    found = _caution(rated, unseen_logits(rated, rating.fusion, seed=seed), rating.calibration)
+    if found == AS_IT_IS:
+        raise InvalidInputError(
+            f"{len(rated)} questions of mode {mode!r} are too few, or score too much alike, to calibrate by.",
+            hint="Give --data with more.",
+        )
+    caution = {**manifest.config.get("caution", {}), mode: asdict(found)}
+    write_manifest(folder, replace(manifest, version=version, config={**manifest.config, "caution": caution}))
     return found
 
 

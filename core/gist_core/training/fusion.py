@@ -2,8 +2,8 @@
 
 The loss is the listwise one of the network plus a binary one that calibrates the score as a probability; every
 set weighs the same. Then the length exponent is chosen, how much a unit's size counts against it when the
-budget is short, and the scores are calibrated so that a threshold says which share of the answers it may lose.
-The order of units comes from the mean over sets, what a threshold loses from the worst of them.
+budget is short. Last come two calibrations: by the mean over sets, which puts all kinds of units on one scale, and by
+the worst set, so that a threshold says which share of the answers it may lose.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from gist_core.training.mixture import FusionLayers
 Floats = NDArray[np.float32]
 EXPONENTS = (0.0, 0.15, 0.3, 0.45, 0.6, 0.8, 1.0)
 RATES = (4, 10, 20)
+SAME_LOGITS = 0.1  # two machines that learn the same fusion come nearer than this on the mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +152,13 @@ def held_out_logits(rated: Sequence[Rated], folds: int = 5, seed: int = 13) -> l
     return [fusions[i % folds](r.signals) for i, r in enumerate(rated)]
 
 
+def unseen_logits(rated: Sequence[Rated], fusion: Fusion, seed: int = 13) -> list[Floats]:
+    """The logits of every case's units, (U,) each, by a fusion; if it was learned on them, as ``held_out_logits``."""
+    own, learned = [fusion(r.signals) for r in rated], fit_fusion(rated, seed=seed)
+    apart = np.concatenate([logits - learned(r.signals) for r, logits in zip(rated, own, strict=True)])
+    return held_out_logits(rated, seed=seed) if np.abs(apart).mean() < SAME_LOGITS else own
+
+
 def choose_exponent(rated: Sequence[Rated], logits: Sequence[Floats]) -> float:
     """The smallest length exponent that keeps as much evidence as the best, over rates and sets, within an error of it.
 
@@ -183,7 +191,7 @@ def calibrate_worst(rated: Sequence[Rated], logits: Sequence[Floats]) -> Calibra
 
     The mean over sets would let a threshold lose in half of them more than it says. A new text is of no set: what the
     worst of those at hand loses is the safer guess (the worst-group risk of Sagawa et al. 2020, read as a quantile).
-    Shares up to 0.3 count, which thresholds are for; higher ones lose less than they say.
+    Shares up to 0.3 count, which thresholds are for.
     """
     best, names = _best_evidence(rated, logits), np.array([r.set for r in rated])
     at = np.unique(best)
