@@ -7,7 +7,8 @@
 # checkpoint to go on from: version 6.0 went on from 5.0, which stands in core/gist_core/weights/selective of commit d6e6ab8 (how that
 # came about is in the same file there, and what was run for 6.0 in the file here). Without START the first two commands make a start;
 # what a call without a question keeps is then query_free.sh's to teach, before the third. The last command gives calls without a
-# question the scores that START gives them.
+# question the scores that START gives them. What thresholds lose is learned on the way; 6.0 was made before that was so, and had it
+# from `gist train calibrate`, once as it stands and once with `--mode foreign`, as version 6.1.
 # Ships as core/gist_core/weights/selective: OUT/languages/checkpoint. From START on three hours on two cores with AVX-512; a run that
 # was stopped goes on where it was.
 set -eu
