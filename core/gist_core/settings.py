@@ -30,6 +30,18 @@ logger = logging.getLogger(__name__)
 _LEADING_FLAGS = re.compile(r"\(\?[aiLmsux]+\)")
 
 
+def check_threshold(threshold: float | None) -> None:
+    """Raise unless it can be held against a checkpoint's scores; a compressor of one's own may have others.
+
+    Raises:
+        InvalidBudgetError: It is below 0, or 1 or above.
+    """
+    if threshold is not None and not 0 <= threshold < 1:
+        raise InvalidBudgetError(
+            f"threshold is {threshold!r}.", hint="Scores are from 0 to 1: pass a number from 0 and below 1."
+        )
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Settings:
     @classmethod
@@ -89,10 +101,7 @@ class CompressionSettings(_Settings):
                 "tokenizer is None.", hint="A tokenizer given as an object is not saved: pass it again when loading."
             )
         budget = self.budget()
-        if self.threshold is not None and not 0 <= self.threshold < 1:
-            raise InvalidBudgetError(
-                f"threshold is {self.threshold!r}.", hint="Scores are from 0 to 1: pass a number from 0 and below 1."
-            )
+        check_threshold(self.threshold)
         if isinstance(budget.tokenizer, str):
             token_counter(budget.tokenizer)  # loads it, so that a name that needs the network fails here
 

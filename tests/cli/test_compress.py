@@ -159,6 +159,13 @@ def test_a_size_that_is_no_number_is_named(gist, fox, option, value):
     assert f"{value!r} is no " in " ".join(result.stderr.split())
 
 
+@pytest.mark.parametrize("value", [1, 1.5, -0.1, "nan"])
+def test_a_threshold_that_no_score_can_pass_is_refused(gist, fox, value):
+    result = gist("compress", fox, "--threshold", value)
+    assert result.exit_code == 2
+    assert f"threshold is {float(value)}. Scores are from 0 to 1" in " ".join(result.stderr.split())
+
+
 def test_a_very_small_share_is_not_shown_as_nothing(gist, tmp_path):
     path = tmp_path / "long.txt"
     path.write_text("A fox can swim." + " The sky is blue." * 5_000)

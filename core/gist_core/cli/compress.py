@@ -19,6 +19,7 @@ from gist_core.errors import InvalidInputError
 from gist_core.highlight import Account, to_page
 from gist_core.loading import load_compressor
 from gist_core.passage import Compressed, Passage
+from gist_core.settings import check_threshold
 from gist_core.tokens import token_counter
 
 
@@ -99,6 +100,7 @@ def _budget(
 ) -> Budget:
     if tokens is None and ratio is None and threshold is None:
         raise InvalidInputError("No size given.", hint="Add --tokens N, --ratio R or --threshold T.")
+    check_threshold(threshold)
     return Budget(tokens=tokens, ratio=ratio, threshold=threshold, scope=scope.value, tokenizer=tokenizer)
 
 
