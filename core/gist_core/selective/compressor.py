@@ -195,9 +195,8 @@ def _in_logits(budget: Budget, caution: Calibration) -> Budget:
     return replace(budget, threshold=caution.inverse(math.log(budget.threshold / (1 - budget.threshold))))
 
 
-def _probability(logit: float, caution: Calibration) -> float:
-    shown = caution.slope * logit + caution.offset
-    return 1 / (1 + math.exp(-max(min(shown, 30.0), -30.0)))
+def _probability(logit: float) -> float:
+    return 1 / (1 + math.exp(-max(min(logit, 30.0), -30.0)))
 
 
 def _with_rows(prepared: Prepared, logits: Floats, signals: Floats, rating: Rating) -> Floats:
@@ -249,11 +248,11 @@ def _results(
             source_id=passage.id,
             text=render(passage.text, kept),
             kept=tuple(kept),
-            score=max((_probability(u.score, caution) for u in own), default=0.0),
+            score=max((_probability(caution(u.score)) for u in own), default=0.0),
             usage=Usage(tokens_in, tokens_out, spent),
             source_hash=hash_text(passage.text),
             model=model_id,
-            units=tuple(ScoredSpan(*u.span, _probability(u.score, caution)) for u in own),
+            units=tuple(ScoredSpan(*u.span, _probability(caution(u.score))) for u in own),
         )
         for passage, own, kept, tokens_in, tokens_out in rows
     ]

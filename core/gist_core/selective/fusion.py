@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import Literal, get_args, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,9 +89,15 @@ class Calibration:
                 f"a calibration of slope {self.slope!r}, not above 0 or infinite, or offset {self.offset!r}"
             )
 
-    def __call__(self, logits: Floats) -> Floats:
-        """(U,) logits -> (U,) calibrated ones."""
-        return np.asarray(self.slope * logits + self.offset, dtype=np.float32)
+    @overload
+    def __call__(self, logits: float) -> float: ...
+
+    @overload
+    def __call__(self, logits: Floats) -> Floats: ...
+
+    def __call__(self, logits: float | Floats) -> float | Floats:
+        """A logit, or (U,) of them -> the calibrated ones."""
+        return self.slope * logits + self.offset
 
     def inverse(self, calibrated: float) -> float:
         """The logit that this one comes from."""

@@ -30,6 +30,13 @@ CACHED_DIRECTIONS = 12_000  # 18 megabytes; of prose a quarter of a million toke
 TRIM_TOKENS = 8_192  # after so many tokens freed memory goes back to the system: 11 KiB a token pile up otherwise
 
 
+class _WindowKey(NamedTuple):
+    """What the scores of a window depend on; its reading depends on ``text`` alone, a digest."""
+
+    query: tuple[int, ...]
+    text: bytes
+
+
 @dataclass(frozen=True, slots=True)
 class WindowItem:
     """One window to score: ``query`` and ``ids`` (L,) with special tokens, ``piece`` (L,) the unit piece or -1.
@@ -42,13 +49,9 @@ class WindowItem:
     piece: Ints
     foreign: bool = False
 
-    def text_key(self) -> bytes:
-        """What a reading depends on, as a digest."""
-        return blake2b(self.ids.tobytes() + self.piece.tobytes(), digest_size=16).digest()
-
-    def key(self) -> bytes:
-        """What the scores depend on, as a digest."""
-        return blake2b(np.asarray(self.query, dtype=np.int64).tobytes() + self.text_key(), digest_size=16).digest()
+    def key(self) -> _WindowKey:
+        """What the scores depend on."""
+        return _WindowKey(self.query, blake2b(self.ids.tobytes() + self.piece.tobytes(), digest_size=16).digest())
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +83,10 @@ class _Reading(NamedTuple):
 
 
 class _Fresh(NamedTuple):
-    """A window to compute: where its scores and its reading are remembered, and its reading, where that is known."""
+    """A window to compute, and its reading, where that is known."""
 
-    key: bytes
+    key: _WindowKey
     item: WindowItem
-    text: bytes
     reading: _Reading | None
 
 
@@ -97,7 +99,7 @@ class Scorer:
     def __init__(self, network: Network) -> None:
         self._network = network
         self._queries: _Recent[tuple[int, ...], QueryState] = _Recent(CACHED_QUERIES)
-        self._windows: _Recent[bytes, WindowScores] = _Recent(CACHED_WINDOWS)
+        self._windows: _Recent[_WindowKey, WindowScores] = _Recent(CACHED_WINDOWS)
         self._readings: _Recent[bytes, _Reading] = _Recent(CACHED_DIRECTIONS, lambda r: len(r.pieces) + 1)
         self._since_trim = 0
 
@@ -107,7 +109,7 @@ class Scorer:
         results = {k: found for k in keys if (found := self._windows.get(k)) is not None}
         new = {k: i for k, i in zip(keys, items, strict=True) if k not in results}
         queries = self._encoded([i.query for i in new.values()])
-        fresh = [_Fresh(k, i, t := i.text_key(), self._readings.get(t)) for k, i in new.items()]
+        fresh = [_Fresh(key, item, self._readings.get(key.text)) for key, item in new.items()]
         directions = sum(_pieces(f.item) + 1 for f in fresh)
         remembers = directions <= CACHED_DIRECTIONS  # more would push one another out, and take room until the end
 
@@ -124,7 +126,7 @@ class Scorer:
             results[done.key] = found
             self._windows.put(done.key, found)
             if reading:
-                self._readings.put(done.text, reading)
+                self._readings.put(done.key.text, reading)
         return [results[k] for k in keys]
 
     def embed(self, rows: Sequence[Ints]) -> list[Floats]:
